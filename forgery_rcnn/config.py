@@ -1,0 +1,194 @@
+"""What a run is made of: frozen dataclasses, each checked where it is made. No other settings exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from forgery_rcnn.errors import InputError
+
+# The parts of the Mask R-CNN, by the prefix of their parameters' names.
+HEADS = ("rpn", "roi_heads")
+EVERYTHING = ("backbone", "rpn", "roi_heads")
+MASK_HEAD = ("roi_heads.mask_head", "roi_heads.mask_predictor")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, how they are split, and what is done to them before the model sees them."""
+
+    root: Path | None = None
+    """Data set in the competition's layout; none = the built-in sample, made on first use."""
+    folds: int = 5
+    """Number of grouped folds; fold number `fold` is the validation split."""
+    fold: int = 0
+    split_seed: int = 0
+    single: str = "10017"
+    """Case id of the image that stage `single` overfits; where it is missing, one is drawn."""
+    few: int = 5
+    """How many forged images stage `few` overfits; the single one is among them."""
+    instances: Literal["channels", "components"] = "channels"
+    """One instance per mask channel (as the metric counts), or per connected component."""
+    min_box: int = 2
+    """Shortest side of an instance's box, in pixels at the model's input size; smaller ones are left out of training."""
+    augment: tuple[Literal["flip", "rot90", "colour"], ...] = ("flip", "rot90")
+    cue: Literal["none", "painted_boxes"] = "none"
+    """painted_boxes draws the true boxes into the image: an oracle experiment that rules the box error out."""
+    skip_bad: bool = False
+    """List the bad files and leave them out, rather than stop before the first step."""
+    workers: int = 0
+    """Loader processes; 0 loads in the training process."""
+    cache_mb: int = 2000
+    """Decoded images kept in memory, per loader process, at the model's input size."""
+
+    def __post_init__(self) -> None:
+        _require(self.folds >= 2, f"data.folds is {self.folds}; a split needs at least 2")
+        _require(0 <= self.fold < self.folds, f"data.fold is {self.fold}; with {self.folds} folds use 0..{self.folds - 1}")
+        _require(self.few >= 1, f"data.few is {self.few}; use at least 1 image")
+        _require(self.min_box >= 1, f"data.min_box is {self.min_box}; use at least 1 pixel")
+        _require(self.workers >= 0, f"data.workers is {self.workers}; use 0 or more")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The detector. The defaults suit few, small regions, not COCO's hundred objects."""
+
+    arch: str = "mask_rcnn"
+    backbone: str = "resnet18"
+    """resnet18, resnet50, mobilenet_v3_large, or timm:NAME for any timm feature backbone."""
+    weights: str = "none"
+    """Start: none (random), coco (resnet50 only), imagenet, or a file (.safetensors, .pth)."""
+    norm: Literal["group", "frozen_batch", "batch"] = "group"
+    """group trains from random weights on small batches; frozen_batch suits pretrained backbones."""
+    image_size: int = 256
+    """Long side of the model's input in pixels; images are scaled to it, their aspect kept."""
+    fpn_width: int = 256
+    anchor_sizes: tuple[int, ...] = (16, 32, 64, 128, 256)
+    """Side of the anchors in input pixels, one per feature level, finest first (five levels)."""
+    aspect_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    rpn_batch: int = 256
+    rpn_proposals_train: int = 500
+    rpn_proposals: int = 300
+    roi_batch: int = 128
+    box_hidden: int = 1024
+    box_nms: float = 0.5
+    box_score_min: float = 0.05
+    detections: int = 10
+    mask_hidden: int = 256
+    mask_pool: int = 14
+    """Side of the RoI grid in the mask head; the predicted mask has twice that."""
+
+    def __post_init__(self) -> None:
+        _require(self.image_size >= 64, f"model.image_size is {self.image_size}; use at least 64 pixels")
+        _require(
+            len(self.anchor_sizes) == 5,
+            f"model.anchor_sizes has {len(self.anchor_sizes)} entries {self.anchor_sizes}; the five feature levels need five",
+        )
+        _require(
+            self.weights != "coco" or self.backbone == "resnet50",
+            f"model.weights coco exists for resnet50, not {self.backbone}: use --model.backbone resnet50 or --model.weights imagenet",
+        )
+        _require(1 <= self.detections <= 100, f"model.detections is {self.detections}; use 1..100")
+        for name in ("rpn_batch", "rpn_proposals_train", "rpn_proposals", "roi_batch", "box_hidden", "mask_hidden", "mask_pool"):
+            _require(getattr(self, name) >= 1, f"model.{name} is {getattr(self, name)}; use at least 1")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: which images, which parts move, for how long, how fast."""
+
+    name: str = "full"
+    subset: Literal["single", "few", "full"] = "full"
+    trainable: tuple[str, ...] = EVERYTHING
+    """Prefixes of parameter names; everything else is frozen and in eval mode."""
+    frozen: tuple[str, ...] = ()
+    """Prefixes taken out of `trainable` again."""
+    alternate_with: tuple[str, ...] = ()
+    """Prefixes trained in turn with `trainable`, changing over every `alternate_every` epochs."""
+    alternate_every: int = 0
+    epochs: int = 10
+    batch_size: int = 2
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 3e-4
+    weight_decay: float = 1e-4
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    step_epochs: int = 5
+    """schedule step: the learning rate is multiplied by `step_gamma` every so many epochs."""
+    step_gamma: float = 0.1
+    warmup_steps: int = 10
+    clip_norm: float = 5.0
+    evaluate_every: int = 1
+    """Epochs between evaluations; the last epoch is always evaluated."""
+    patience: int = 0
+    """Stop after this many evaluations without a better score; 0 = never."""
+
+    def __post_init__(self) -> None:
+        where = f"Stage {self.name!r}:"
+        _require(bool(self.trainable), f"{where} trainable is empty: name a part, e.g. ('roi_heads.box_predictor',)")
+        _require(self.epochs >= 1, f"{where} epochs is {self.epochs}; use at least 1")
+        _require(self.batch_size >= 1, f"{where} batch_size is {self.batch_size}; use at least 1")
+        _require(self.lr > 0, f"{where} lr is {self.lr}; use a positive number")
+        _require(self.evaluate_every >= 1, f"{where} evaluate_every is {self.evaluate_every}; use at least 1")
+        _require(
+            bool(self.alternate_with) == (self.alternate_every > 0),
+            f"{where} alternate_with {self.alternate_with} and alternate_every {self.alternate_every} go together: set both or neither",
+        )
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """From the model's output to instances. Areas are in pixels of the original image."""
+
+    score_threshold: float = 0.5
+    mask_threshold: float = 0.5
+    min_area: int = 16
+    max_instances: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "mask_threshold"):
+            value = getattr(self, name)
+            _require(0.0 <= value <= 1.0, f"inference.{name} is {value}; use a number in 0..1")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of an experiment: what differs from the run's own stages and data."""
+
+    name: str
+    frozen: tuple[str, ...] = ()
+    cue: Literal["none", "painted_boxes"] = "none"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run is a value: data, model, stages one after the other, and how the engine goes about it."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    stages: tuple[Stage, ...] = (Stage(),)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    arms: tuple[Arm, ...] = ()
+    """Not empty: each arm trains all stages but the last; the arm with the best oF1 goes on with the last."""
+    seed: int = 0
+    device: str = "auto"
+    """auto (the GPU where there is one), cpu, cuda, cuda:1."""
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    """auto uses bf16 autocast where the processor computes in bf16."""
+    ema_decay: float = 0.0
+    """Decay per step of the averaged weights that are evaluated and kept; 0 = off."""
+    save_every: float = 60.0
+    """Seconds between resumable checkpoints; 0 saves after every step. Ends of stages and Ctrl-C always save."""
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        _require(bool(self.stages), "RunConfig: stages is empty: name at least one Stage")
+        names = [stage.name for stage in self.stages]
+        _require(len(set(names)) == len(names), f"RunConfig: two stages share a name in {names}; give each its own")
+        _require(0.0 <= self.ema_decay < 1.0, f"ema_decay is {self.ema_decay}; use 0 (off) or a number below 1, e.g. 0.999")
+        _require(not self.arms or len(self.stages) >= 2, "RunConfig: arms need two stages: one per arm, one for the winner")

@@ -1,0 +1,143 @@
+"""Records -> what a segmenter trains on: fitted, augmented, checked targets. The loader's workers run this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision import tv_tensors
+
+from forgery_rcnn.config import DataConfig
+from forgery_rcnn.data import images, masks, records
+from forgery_rcnn.data.augment import augment, paint_boxes
+from forgery_rcnn.errors import InputError
+from forgery_rcnn.instances import boxes_of
+
+Target = dict[str, torch.Tensor]
+Item = tuple[torch.Tensor, Target, str]
+Batch = tuple[list[torch.Tensor], list[Target], list[str]]
+
+
+def target_of(truth: np.ndarray, min_box: int) -> Target:
+    """(N, h, w) bool -> boxes (M, 4) float32 x0 y0 x1 y1 exclusive, labels (M,) int64 all 1, masks (M, h, w) uint8.
+
+    M <= N: an instance whose box has a side below `min_box` pixels is left out.
+    """
+    boxes = boxes_of(truth)
+    keep = np.flatnonzero((boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= min_box)
+    return {
+        "boxes": torch.from_numpy(boxes[keep].reshape(-1, 4)),
+        "labels": torch.ones(len(keep), dtype=torch.int64),
+        "masks": torch.from_numpy(truth[keep].astype(np.uint8)),
+    }
+
+
+def check_target(target: Target, size: tuple[int, int], name: str) -> None:
+    """Raise InputError where torchvision would train on nonsense in silence: sizes, values, boxes, labels."""
+    boxes, labels, truth = target["boxes"], target["labels"], target["masks"]
+    if truth.shape[1:] != size:
+        raise InputError(f"{name}: target masks are {tuple(truth.shape)}, image is {size}; expected (N, {size[0]}, {size[1]})")
+    if not len(boxes) == len(labels) == len(truth):
+        raise InputError(f"{name}: {len(boxes)} boxes, {len(labels)} labels, {len(truth)} masks; expected as many of each")
+    if len(boxes) == 0:
+        return
+    if truth.max() > 1:
+        raise InputError(f"{name}: target mask holds {int(truth.max())}; expected 0 and 1")
+    if (labels != 1).any():
+        raise InputError(f"{name}: labels {labels.tolist()}; every instance is class 1, forged")
+    inside = (boxes[:, :2] >= 0).all() and (boxes[:, 2] <= size[1]).all() and (boxes[:, 3] <= size[0]).all()
+    if not inside or (boxes[:, 2:] <= boxes[:, :2]).any() or not torch.isfinite(boxes).all():
+        raise InputError(f"{name}: a box is empty or outside the {size[0]} x {size[1]} image: {boxes.tolist()}")
+
+
+class ForgeryDataset(Dataset[Item]):
+    """Item (index, seed) -> image (3, h, w) uint8 at the model's size, Target, record key. The seed fixes the augmentation."""
+
+    def __init__(self, items: Sequence[records.Record], config: DataConfig, image_size: int) -> None:
+        self.items = list(items)
+        self.config = config
+        self.image_size = image_size
+        self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._cached_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def fitted(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """-> (h, w, 3) uint8 and (N, h, w) bool at the model's size; decoded once, then kept while memory allows."""
+        if index in self._cache:
+            return self._cache[index]
+        loaded = records.load(self.items[index])
+        truth = masks.components(loaded.masks) if self.config.instances == "components" else loaded.masks
+        size = images.fitted_size(loaded.pixels.shape[:2], self.image_size)
+        small = np.stack([images.resized_mask(mask, size) for mask in truth]) if len(truth) else np.zeros((0, *size), bool)
+        pair = images.resized(loaded.pixels, size), small
+        if self.config.cue == "painted_boxes":
+            pair = paint_boxes(*pair), small
+        self._cached_bytes += pair[0].nbytes + small.nbytes
+        if self._cached_bytes <= self.config.cache_mb * 1_000_000:
+            self._cache[index] = pair
+        return pair
+
+    def __getitem__(self, item: tuple[int, int]) -> Item:
+        index, seed = item
+        pixels, truth = self.fitted(index)
+        image = tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1))
+        changed, masks_changed = augment(
+            image, tv_tensors.Mask(torch.from_numpy(truth)), self.config.augment, np.random.default_rng(seed)
+        )
+        target = target_of(masks_changed.numpy(), self.config.min_box)
+        key = self.items[index].key
+        check_target(target, tuple(changed.shape[-2:]), key)
+        return changed.as_subclass(torch.Tensor).contiguous(), target, key
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Items of several sizes -> lists of images, targets, keys."""
+    batch_images, targets, keys = zip(*items, strict=True)
+    return list(batch_images), list(targets), list(keys)
+
+
+class EpochSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of (index, seed), fixed by (seed, epoch) alone and sharded over `world` ranks; can start midway.
+
+    Every rank gets the same number of full batches: the order is continued from its own beginning to fill the last.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        self.count, self.batch_size, self.seed = count, min(batch_size, max(1, -(-count // world))), seed
+        self.rank, self.world = rank, world
+        self.epoch, self.start = 0, 0
+
+    def __len__(self) -> int:
+        """Batches in a whole epoch, on each rank."""
+        return -(-self.count // (self.batch_size * self.world))
+
+    def set(self, epoch: int, start: int) -> None:
+        """Next iteration: this epoch, from its batch number `start`."""
+        self.epoch, self.start = epoch, start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(self.count)
+        total = len(self) * self.batch_size * self.world
+        seeds = rng.integers(0, 2**62, total)
+        order = np.resize(order, total)
+        pairs = [(int(i), int(s)) for i, s in zip(order, seeds, strict=True)]
+        batches = [pairs[at : at + self.batch_size] for at in range(0, total, self.batch_size)]
+        yield from batches[self.rank :: self.world][self.start :]
+
+
+def make_loader(dataset: ForgeryDataset, sampler: EpochSampler) -> DataLoader[Item]:
+    """A loader whose workers live as long as it does and hand over whole batches."""
+    workers = dataset.config.workers
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        persistent_workers=workers > 0,
+        multiprocessing_context="spawn" if workers else None,
+    )

@@ -1,0 +1,158 @@
+"""The one image reader, used by training, prediction and reports alike, and the one way to resize.
+
+How each kind of file is read: 16-bit grey -> 8 bit by /257; float 0..1 -> x255; palette, bilevel, CMYK and others
+through Pillow's RGB; alpha over white; the first frame of several; EXIF orientation is noted and not applied, so that
+pixels and masks keep the file's own grid. Truncated, empty and damaged files are refused. Decoded with Pillow:
+torchvision's decoders crash the process on damaged files, OpenCV rotates and accepts truncated ones.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from forgery_rcnn.errors import InputError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+MAX_PIXELS = 300_000_000
+_ORIENTATION = 0x0112  # EXIF tag
+
+
+@dataclass(frozen=True)
+class Picture:
+    """pixels: (H, W, 3) uint8 RGB, C-contiguous, in the file's own grid; mode: Pillow's name; notes: what was decided."""
+
+    pixels: np.ndarray
+    mode: str
+    notes: tuple[str, ...] = ()
+
+
+def read(path: Path) -> Picture:
+    """Read an image file. Raises InputError (one line: file, what was found, fix) for anything that is not a whole image."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such image file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes); fetch it again")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # decompression bombs are judged below, odd metadata does not matter
+            with Image.open(path) as image:
+                _check_size(path, image)
+                if image.format == "PNG":
+                    _check_png_rows(path)
+                image.load()
+                return _picture(path, image)
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: not an image that can be read; save it as PNG, JPEG or 8/16-bit TIFF") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path}: more than {MAX_PIXELS:,} pixels; cut it into smaller files") from None
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, zlib.error, MemoryError) as error:
+        # Pillow's plugins raise all of these on damaged files.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: damaged or truncated image ({reason}); fetch it again") from None
+
+
+def header_size(path: Path) -> tuple[int, int]:
+    """(H, W) in pixels from the file's header alone. Raises InputError like `read`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return image.height, image.width
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not an image that can be read ({str(error).splitlines()[0]})") from None
+
+
+def _check_size(path: Path, image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise InputError(f"{path}: {image.width} x {image.height} is more than {MAX_PIXELS:,} pixels; cut it into smaller files")
+
+
+def _check_png_rows(path: Path) -> None:
+    """Pillow fills the missing rows of a PNG whose compressed stream ends early but well formed; count the bytes."""
+    data = path.read_bytes()
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    depth, colour, interlaced = data[24], data[25], data[28]
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour)
+    if interlaced or channels is None:
+        return
+    expected = height * (1 + (width * depth * channels + 7) // 8)
+    inflate, found, at = zlib.decompressobj(), 0, 8
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind == b"IDAT":
+            found += len(inflate.decompress(data[at + 8 : at + 8 + length]))
+        elif kind == b"IEND":
+            break
+        at += length + 12
+    found += len(inflate.flush())
+    if found < expected:
+        rows = found * height // expected
+        raise InputError(f"{path}: truncated image: {rows} of {height} rows are there; fetch it again")
+
+
+def _picture(path: Path, image: Image.Image) -> Picture:
+    notes = []
+    mode = image.mode
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"first of {image.n_frames} frames")
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        notes.append("EXIF orientation not applied")
+    if mode.startswith(("I;16", "I", "F")):
+        grey, note = _eight_bit(path, np.asarray(image))
+        notes.append(note)
+        pixels = np.repeat(grey[:, :, None], 3, axis=2)
+    elif "transparency" in image.info or image.has_transparency_data:
+        notes.append("alpha over white")
+        layer = image.convert("RGBA")
+        pixels = np.asarray(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
+    else:
+        if mode not in ("RGB", "L"):
+            notes.append(f"{mode} converted to RGB")
+        pixels = np.asarray(image.convert("RGB"))
+    if pixels.shape != (image.height, image.width, 3):
+        raise InputError(f"{path}: decoded to {pixels.shape}, its header says {image.height} x {image.width}; save it anew")
+    return Picture(np.ascontiguousarray(pixels, np.uint8), mode, tuple(notes))
+
+
+def _eight_bit(path: Path, values: np.ndarray) -> tuple[np.ndarray, str]:
+    """(H, W) 16-bit, 32-bit or float grey -> (H, W) uint8 and the note that says how."""
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 255:
+            raise InputError(f"{path}: float pixels outside 0..255 or not finite; save it as an 8- or 16-bit image")
+        scale = 255.0 if values.max() <= 1 else 1.0
+        return np.rint(values * scale).astype(np.uint8), f"float x{scale:g}"
+    if values.min() < 0 or values.max() > 65535:
+        raise InputError(f"{path}: pixel values {values.min()}..{values.max()}, expected 0..65535; save it as 16-bit grey")
+    return np.rint(values / 257.0).astype(np.uint8), "16 bit / 257"
+
+
+def fitted_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    """(H, W) -> the (h, w) with the same aspect whose longer side is `long_side`; neither falls below 1 pixel."""
+    scale = long_side / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, C) or (H, W) uint8 -> the same at `size` = (h, w): area average when shrinking, cubic when growing."""
+    if pixels.shape[:2] == size:
+        return pixels
+    shrinks = size[0] * size[1] < pixels.shape[0] * pixels.shape[1]
+    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def resized_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool or {0, 1} -> (h, w) bool: a pixel is set where at least half of it was."""
+    if mask.shape == size:
+        return mask.astype(bool)
+    full = mask.astype(np.uint8) * np.uint8(255)
+    shrinks = size[0] * size[1] < mask.shape[0] * mask.shape[1]
+    return cv2.resize(full, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR) >= 128

@@ -1,0 +1,83 @@
+"""Reading truth masks, with every check: a wrong mask is refused here, never handed to a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from forgery_rcnn.data import images
+from forgery_rcnn.errors import InputError
+
+SUFFIXES = (".npy", *images.EXTENSIONS)
+
+
+def find(folder: Path, stem: str) -> Path | None:
+    """The mask of case `stem` in `folder`: STEM.npy, or an image STEM.png, STEM_mask.png or STEM_gt.png; none = None."""
+    for name in (stem, f"{stem}_mask", f"{stem}_gt"):
+        for suffix in SUFFIXES:
+            path = folder / f"{name}{suffix}"
+            if path.is_file():
+                return path
+    return None
+
+
+def read(path: Path, size: tuple[int, int], image_name: str) -> np.ndarray:
+    """Mask file -> (N, H, W) bool, N >= 1, of `size` = (H, W), no channel empty.
+
+    Raises InputError: file missing, truncated or pickled; another size than its image; values other than 0 and 1
+    (.npy) or 0 and 255 (image); nothing set.
+    """
+    masks = _from_npy(path) if path.suffix == ".npy" else _from_image(path)
+    if masks.ndim == 2:
+        masks = masks[None]
+    if masks.ndim != 3 or len(masks) == 0:
+        raise InputError(f"{path}: mask has shape {masks.shape}; expected (N, {size[0]}, {size[1]}) with N >= 1")
+    if masks.shape[1:] != size:
+        raise InputError(
+            f"{path}: mask is {masks.shape[1:]} but image {image_name} is {size[0]} x {size[1]}; "
+            f"expected (N, {size[0]}, {size[1]})"
+        )
+    if masks.dtype.kind not in "bui":
+        raise InputError(f"{path}: mask has dtype {masks.dtype}; save it as uint8 with 0 and 1")
+    low, high = int(masks.min()), int(masks.max())
+    if low < 0 or high > 1:
+        raise InputError(f"{path}: mask holds values {low}..{high}; expected only 0 and 1 (divide by {high}?)")
+    masks = masks.astype(bool)
+    empty = np.flatnonzero(~masks.any(axis=(1, 2)))
+    if empty.size == len(masks):
+        raise InputError(f"{path}: mask is all zero; a forged image needs a marked region (or belongs under authentic/)")
+    if empty.size:
+        raise InputError(f"{path}: mask channel {int(empty[0])} of {len(masks)} is all zero; take it out")
+    return masks
+
+
+def _from_npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such mask file") from None
+    except (ValueError, OSError, EOFError, SyntaxError) as error:
+        if "pickle" in str(error).lower() or "object" in str(error).lower():
+            raise InputError(f"{path}: pickled or not a .npy array, refused; save it with np.save(..., allow_pickle=False)") from None
+        raise InputError(f"{path}: truncated or damaged .npy file; fetch it again") from None
+
+
+def _from_image(path: Path) -> np.ndarray:
+    grey = images.read(path).pixels
+    if (grey != grey[:, :, :1]).any():
+        raise InputError(f"{path}: mask image is coloured; save it as black (authentic) and white (forged)")
+    values = np.unique(grey[:, :, 0])
+    if not np.isin(values, (0, 255)).all():
+        raise InputError(f"{path}: mask image holds {len(values)} grey values; save it as black (0) and white (255) only")
+    return (grey[:, :, 0] > 0)[None]
+
+
+def components(masks: np.ndarray) -> np.ndarray:
+    """(N, H, W) bool -> (M, H, W) bool: every 8-connected component of every channel on its own, M >= N."""
+    out = []
+    for mask in masks:
+        count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+        out.extend(labels == number for number in range(1, count))
+    return np.stack(out) if out else masks[:0]
