@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from forgery_rcnn.errors import InputError
 
@@ -64,8 +66,8 @@ class ModelConfig:
     """resnet18, resnet50, mobilenet_v3_large, or timm:NAME for any timm feature backbone."""
     weights: str = "none"
     """Start: none (random), coco (resnet50 only), imagenet, or a file (.safetensors, .pth)."""
-    norm: Literal["group", "frozen_batch", "batch"] = "group"
-    """group trains from random weights on small batches; frozen_batch suits pretrained backbones."""
+    norm: Literal["auto", "group", "frozen_batch", "batch"] = "auto"
+    """auto: group norm from random weights (batches are small), frozen batch norm under pretrained ones."""
     image_size: int = 256
     """Long side of the model's input in pixels; images are scaled to it, their aspect kept."""
     fpn_width: int = 256
@@ -93,6 +95,10 @@ class ModelConfig:
         _require(
             self.weights != "coco" or self.backbone == "resnet50",
             f"model.weights coco exists for resnet50, not {self.backbone}: use --model.backbone resnet50 or --model.weights imagenet",
+        )
+        _require(
+            not (self.weights in ("coco", "imagenet") and self.norm == "group"),
+            f"model.norm group cannot take over the batch norms of model.weights {self.weights}: use --model.norm frozen_batch",
         )
         _require(1 <= self.detections <= 100, f"model.detections is {self.detections}; use 1..100")
         for name in ("rpn_batch", "rpn_proposals_train", "rpn_proposals", "roi_batch", "box_hidden", "mask_hidden", "mask_pool"):
@@ -192,3 +198,41 @@ class RunConfig:
         _require(len(set(names)) == len(names), f"RunConfig: two stages share a name in {names}; give each its own")
         _require(0.0 <= self.ema_decay < 1.0, f"ema_decay is {self.ema_decay}; use 0 (off) or a number below 1, e.g. 0.999")
         _require(not self.arms or len(self.stages) >= 2, "RunConfig: arms need two stages: one per arm, one for the winner")
+
+
+Config = TypeVar("Config")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config dataclass -> plain JSON values; `from_dict` is its inverse."""
+    return _plain(config)
+
+
+def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
+    """Plain JSON values -> a config dataclass, checked as always. Raises InputError for a setting that does not exist.
+
+    >>> from_dict(Stage, to_dict(Stage(epochs=3))).epochs
+    3
+    """
+    hints = get_type_hints(kind)
+    unknown = sorted(set(values) - set(hints))
+    _require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(hints)}")
+    return kind(**{name: _typed(hints[name], value) for name, value in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    if isinstance(hint, UnionType):  # Path | None
+        return None if value is None else _typed(next(h for h in get_args(hint) if h is not type(None)), value)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value)
+    if get_origin(hint) is tuple:
+        return tuple(_typed(get_args(hint)[0], v) for v in value)
+    return Path(value) if hint is Path else value

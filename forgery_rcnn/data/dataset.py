@@ -73,9 +73,8 @@ class ForgeryDataset(Dataset[Item]):
         truth = masks.components(loaded.masks) if self.config.instances == "components" else loaded.masks
         size = images.fitted_size(loaded.pixels.shape[:2], self.image_size)
         small = np.stack([images.resized_mask(mask, size) for mask in truth]) if len(truth) else np.zeros((0, *size), bool)
-        pair = images.resized(loaded.pixels, size), small
-        if self.config.cue == "painted_boxes":
-            pair = paint_boxes(*pair), small
+        pixels = paint_boxes(loaded.pixels, truth) if self.config.cue == "painted_boxes" else loaded.pixels
+        pair = images.resized(pixels, size), small
         self._cached_bytes += pair[0].nbytes + small.nbytes
         if self._cached_bytes <= self.config.cache_mb * 1_000_000:
             self._cache[index] = pair

@@ -1,0 +1,118 @@
+"""torchvision's Mask R-CNN with a background/forged head, as its four visible parts: backbone, rpn, roi_heads, masks.
+
+Parameters are named as in torchvision (backbone.body, backbone.fpn, rpn.head, roi_heads.box_head, ...), so its COCO
+weights and checkpoints trained elsewhere load. He et al., Mask R-CNN, ICCV 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models import detection
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.ops import MultiScaleRoIAlign
+
+from forgery_rcnn.config import ModelConfig
+from forgery_rcnn.data import images as reader
+from forgery_rcnn.instances import Prediction
+from forgery_rcnn.models import backbones
+from forgery_rcnn.models.paste import paste
+from forgery_rcnn.models.segmenter import Segmenter
+
+CLASSES = 2  # background (authentic) and forged
+LEVELS = ["0", "1", "2", "3"]
+Output = Tensor | list["Output"] | tuple["Output", ...]
+
+
+class MaskRCNN(Segmenter):
+    """Region proposals, a box head that calls each forged or not, and a mask head on those called forged."""
+
+    coordinators = ("", "rpn", "roi_heads")
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        backbone = backbones.build(config)
+        detector = detection.MaskRCNN(
+            backbone,
+            rpn_anchor_generator=AnchorGenerator(
+                tuple((side,) for side in config.anchor_sizes), (tuple(config.aspect_ratios),) * len(config.anchor_sizes)
+            ),
+            rpn_pre_nms_top_n_train=2 * config.rpn_proposals_train,
+            rpn_post_nms_top_n_train=config.rpn_proposals_train,
+            rpn_pre_nms_top_n_test=2 * config.rpn_proposals,
+            rpn_post_nms_top_n_test=config.rpn_proposals,
+            rpn_batch_size_per_image=config.rpn_batch,
+            box_roi_pool=MultiScaleRoIAlign(LEVELS, output_size=7, sampling_ratio=2),
+            box_head=TwoMLPHead(config.fpn_width * 7 * 7, config.box_hidden),
+            box_predictor=FastRCNNPredictor(config.box_hidden, CLASSES),
+            box_score_thresh=config.box_score_min,
+            box_nms_thresh=config.box_nms,
+            box_detections_per_img=config.detections,
+            box_batch_size_per_image=config.roi_batch,
+            mask_roi_pool=MultiScaleRoIAlign(LEVELS, output_size=config.mask_pool, sampling_ratio=2),
+            mask_head=MaskRCNNHeads(config.fpn_width, (config.mask_hidden,) * 4, dilation=1),
+            mask_predictor=MaskRCNNPredictor(config.mask_hidden, config.mask_hidden, CLASSES),
+        )
+        self.transform, self.backbone = detector.transform, detector.backbone
+        self.rpn, self.roi_heads = detector.rpn, detector.roi_heads
+        # Boxes decoded from bf16 outputs would lie on a grid of 1-4 pixels, and scores would tie.
+        for part in (self.rpn.head, self.roi_heads.box_predictor, self.roi_heads.mask_predictor):
+            part.register_forward_hook(_in_float32)
+        self.to(memory_format=torch.channels_last)
+
+    def batched(self, images: Sequence[Tensor]) -> ImageList:
+        """(3, h, w) uint8 images -> normalised, zero-padded (B, 3, h', w') float32 channels-last, h' and w' multiples of 32."""
+        normal = [self.transform.normalize(image.to(self.device).float() / 255) for image in images]
+        sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
+        batch = self.transform.batch_images(normal, size_divisible=32)
+        return ImageList(batch.contiguous(memory_format=torch.channels_last), sizes)
+
+    def losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """-> loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg, loss_mask."""
+        batch = self.batched(images)
+        targets = [{name: value.to(self.device) for name, value in target.items()} for target in targets]
+        features = self.backbone(batch.tensors)
+        proposals, rpn_losses = self.rpn(batch, features, targets)
+        _, roi_losses = self.roi_heads(features, proposals, batch.image_sizes, targets)
+        return rpn_losses | roi_losses
+
+    @torch.inference_mode()
+    def predict(self, images: Sequence[np.ndarray], mask_threshold: float = 0.5) -> list[Prediction]:
+        """See Segmenter. Images of one fitted size share a batch: padding would change group norm's statistics."""
+        sizes = [reader.fitted_size(image.shape[:2], self.config.image_size) for image in images]
+        out: dict[int, Prediction] = {}
+        for size in dict.fromkeys(sizes):
+            members = [i for i, s in enumerate(sizes) if s == size]
+            fitted = [torch.from_numpy(reader.resized(images[i], size)).permute(2, 0, 1) for i in members]
+            for i, found in zip(members, self._detect(fitted), strict=True):
+                out[i] = _in_original_frame(found, images[i].shape[:2], size, mask_threshold)
+        return [out[i] for i in range(len(images))]
+
+    def _detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        batch = self.batched(images)
+        features = self.backbone(batch.tensors)
+        proposals, _ = self.rpn(batch, features)
+        detections, _ = self.roi_heads(features, proposals, batch.image_sizes)
+        return detections
+
+
+def _in_float32(module: nn.Module, inputs: object, output: Output) -> Output:
+    """Forward hook: a tensor, or any nesting of lists and tuples of tensors, as float32."""
+    if isinstance(output, Tensor):
+        return output.float()
+    return type(output)(_in_float32(module, inputs, part) for part in output)
+
+
+def _in_original_frame(
+    found: dict[str, Tensor], original: tuple[int, int], fitted: tuple[int, int], mask_threshold: float
+) -> Prediction:
+    """Detections at the `fitted` size -> Prediction at the `original` size, both (h, w)."""
+    boxes = found["boxes"].float().cpu().numpy() * np.float32([original[1] / fitted[1], original[0] / fitted[0]] * 2)
+    grids, scores = found["masks"][:, 0].float().cpu().numpy(), found["scores"].float().cpu().numpy()
+    return paste(boxes, grids, scores, original, mask_threshold)

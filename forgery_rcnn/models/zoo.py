@@ -1,0 +1,21 @@
+"""Every model by name. Adding one: its file, and its line here; the parametrised tests then cover it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from forgery_rcnn.config import ModelConfig
+from forgery_rcnn.errors import InputError
+from forgery_rcnn.models.mask_rcnn import MaskRCNN
+from forgery_rcnn.models.segmenter import Segmenter
+
+CONSTRUCTORS: dict[str, Callable[[ModelConfig], Segmenter]] = {
+    "mask_rcnn": MaskRCNN,
+}
+
+
+def build(config: ModelConfig) -> Segmenter:
+    """The model that the configuration describes. Random weights come from torch's global generator: seed it first."""
+    if config.arch not in CONSTRUCTORS:
+        raise InputError(f"model.arch {config.arch!r}: use one of {', '.join(CONSTRUCTORS)}")
+    return CONSTRUCTORS[config.arch](config)
