@@ -51,7 +51,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _require(self.folds >= 2, f"data.folds is {self.folds}; a split needs at least 2")
-        _require(0 <= self.fold < self.folds, f"data.fold is {self.fold}; with {self.folds} folds use 0..{self.folds - 1}")
+        _require(
+            0 <= self.fold < self.folds, f"data.fold is {self.fold}; with {self.folds} folds use 0..{self.folds - 1}"
+        )
         _require(self.few >= 1, f"data.few is {self.few}; use at least 1 image")
         _require(self.min_box >= 1, f"data.min_box is {self.min_box}; use at least 1 pixel")
         _require(self.workers >= 0, f"data.workers is {self.workers}; use 0 or more")
@@ -101,7 +103,15 @@ class ModelConfig:
             f"model.norm group cannot take over the batch norms of model.weights {self.weights}: use --model.norm frozen_batch",
         )
         _require(1 <= self.detections <= 100, f"model.detections is {self.detections}; use 1..100")
-        for name in ("rpn_batch", "rpn_proposals_train", "rpn_proposals", "roi_batch", "box_hidden", "mask_hidden", "mask_pool"):
+        for name in (
+            "rpn_batch",
+            "rpn_proposals_train",
+            "rpn_proposals",
+            "roi_batch",
+            "box_hidden",
+            "mask_hidden",
+            "mask_pool",
+        ):
             _require(getattr(self, name) >= 1, f"model.{name} is {getattr(self, name)}; use at least 1")
 
 
@@ -196,8 +206,12 @@ class RunConfig:
         _require(bool(self.stages), "RunConfig: stages is empty: name at least one Stage")
         names = [stage.name for stage in self.stages]
         _require(len(set(names)) == len(names), f"RunConfig: two stages share a name in {names}; give each its own")
-        _require(0.0 <= self.ema_decay < 1.0, f"ema_decay is {self.ema_decay}; use 0 (off) or a number below 1, e.g. 0.999")
-        _require(not self.arms or len(self.stages) >= 2, "RunConfig: arms need two stages: one per arm, one for the winner")
+        _require(
+            0.0 <= self.ema_decay < 1.0, f"ema_decay is {self.ema_decay}; use 0 (off) or a number below 1, e.g. 0.999"
+        )
+        _require(
+            not self.arms or len(self.stages) >= 2, "RunConfig: arms need two stages: one per arm, one for the winner"
+        )
 
 
 Config = TypeVar("Config")

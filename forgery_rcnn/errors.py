@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 
-class InputError(ValueError):
+class InputError(Exception):
     """Something given by the user is wrong. The message is one line: the thing, what was found, the fix."""
 
 

@@ -38,7 +38,11 @@ class ImageRow:
 
 
 def image_row(
-    case_id: str, predicted: Instances | None, true: Instances | None, size: tuple[int, int], image_score: float = math.nan
+    case_id: str,
+    predicted: Instances | None,
+    true: Instances | None,
+    size: tuple[int, int],
+    image_score: float = math.nan,
 ) -> ImageRow:
     """Score one image of `size` = (H, W); None = authentic. `image_score`: the detector's own, where there is one."""
     everything = Instances(size, (np.array([[0, size[0] * size[1]]], np.int64),))
@@ -106,7 +110,10 @@ def verdict(found: dict[str, Any]) -> str:
     if not found["images"]:
         return "no image was scored"
     name, best = max(
-        (("everything authentic", found["baseline_all_authentic"]), ("everything forged", found["baseline_all_forged"])),
+        (
+            ("everything authentic", found["baseline_all_authentic"]),
+            ("everything forged", found["baseline_all_forged"]),
+        ),
         key=lambda pair: pair[1],
     )
     gap = found["of1_mean"] - best

@@ -79,7 +79,9 @@ def answers(path: Path, truths: Mapping[str, Truth]) -> dict[str, Instances | No
     for kind, cases in (("missing", truths.keys() - cells.keys()), ("unknown", cells.keys() - truths.keys())):
         if cases:
             some = ", ".join(sorted(cases)[:5])
-            raise InputError(f"{path}: {len(cases)} case ids are {kind} ({some}{', …' if len(cases) > 5 else ''}); one row per image is needed")
+            raise InputError(
+                f"{path}: {len(cases)} case ids are {kind} ({some}{', …' if len(cases) > 5 else ''}); one row per image is needed"
+            )
     out = {}
     for case, truth in truths.items():
         try:

@@ -38,9 +38,13 @@ def check_target(target: Target, size: tuple[int, int], name: str) -> None:
     """Raise InputError where torchvision would train on nonsense in silence: sizes, values, boxes, labels."""
     boxes, labels, truth = target["boxes"], target["labels"], target["masks"]
     if truth.shape[1:] != size:
-        raise InputError(f"{name}: target masks are {tuple(truth.shape)}, image is {size}; expected (N, {size[0]}, {size[1]})")
+        raise InputError(
+            f"{name}: target masks are {tuple(truth.shape)}, image is {size}; expected (N, {size[0]}, {size[1]})"
+        )
     if not len(boxes) == len(labels) == len(truth):
-        raise InputError(f"{name}: {len(boxes)} boxes, {len(labels)} labels, {len(truth)} masks; expected as many of each")
+        raise InputError(
+            f"{name}: {len(boxes)} boxes, {len(labels)} labels, {len(truth)} masks; expected as many of each"
+        )
     if len(boxes) == 0:
         return
     if truth.max() > 1:
@@ -72,7 +76,9 @@ class ForgeryDataset(Dataset[Item]):
         loaded = records.load(self.items[index])
         truth = masks.components(loaded.masks) if self.config.instances == "components" else loaded.masks
         size = images.fitted_size(loaded.pixels.shape[:2], self.image_size)
-        small = np.stack([images.resized_mask(mask, size) for mask in truth]) if len(truth) else np.zeros((0, *size), bool)
+        small = (
+            np.stack([images.resized_mask(mask, size) for mask in truth]) if len(truth) else np.zeros((0, *size), bool)
+        )
         pixels = paint_boxes(loaded.pixels, truth) if self.config.cue == "painted_boxes" else loaded.pixels
         pair = images.resized(pixels, size), small
         self._cached_bytes += pair[0].nbytes + small.nbytes

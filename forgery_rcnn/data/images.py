@@ -54,7 +54,17 @@ def read(path: Path) -> Picture:
         raise InputError(f"{path}: more than {MAX_PIXELS:,} pixels; cut it into smaller files") from None
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, zlib.error, MemoryError) as error:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        TypeError,
+        KeyError,
+        zlib.error,
+        MemoryError,
+    ) as error:
         # Pillow's plugins raise all of these on damaged files.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: damaged or truncated image ({reason}); fetch it again") from None
@@ -73,7 +83,9 @@ def header_size(path: Path) -> tuple[int, int]:
 
 def _check_size(path: Path, image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise InputError(f"{path}: {image.width} x {image.height} is more than {MAX_PIXELS:,} pixels; cut it into smaller files")
+        raise InputError(
+            f"{path}: {image.width} x {image.height} is more than {MAX_PIXELS:,} pixels; cut it into smaller files"
+        )
 
 
 def _check_png_rows(path: Path) -> None:
@@ -119,7 +131,9 @@ def _picture(path: Path, image: Image.Image) -> Picture:
             notes.append(f"{mode} converted to RGB")
         pixels = np.asarray(image.convert("RGB"))
     if pixels.shape != (image.height, image.width, 3):
-        raise InputError(f"{path}: decoded to {pixels.shape}, its header says {image.height} x {image.width}; save it anew")
+        raise InputError(
+            f"{path}: decoded to {pixels.shape}, its header says {image.height} x {image.width}; save it anew"
+        )
     return Picture(np.ascontiguousarray(pixels, np.uint8), mode, tuple(notes))
 
 
@@ -131,7 +145,9 @@ def _eight_bit(path: Path, values: np.ndarray) -> tuple[np.ndarray, str]:
         scale = 255.0 if values.max() <= 1 else 1.0
         return np.rint(values * scale).astype(np.uint8), f"float x{scale:g}"
     if values.min() < 0 or values.max() > 65535:
-        raise InputError(f"{path}: pixel values {values.min()}..{values.max()}, expected 0..65535; save it as 16-bit grey")
+        raise InputError(
+            f"{path}: pixel values {values.min()}..{values.max()}, expected 0..65535; save it as 16-bit grey"
+        )
     return np.rint(values / 257.0).astype(np.uint8), "16 bit / 257"
 
 

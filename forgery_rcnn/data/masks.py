@@ -47,7 +47,9 @@ def read(path: Path, size: tuple[int, int], image_name: str) -> np.ndarray:
     masks = masks.astype(bool)
     empty = np.flatnonzero(~masks.any(axis=(1, 2)))
     if empty.size == len(masks):
-        raise InputError(f"{path}: mask is all zero; a forged image needs a marked region (or belongs under authentic/)")
+        raise InputError(
+            f"{path}: mask is all zero; a forged image needs a marked region (or belongs under authentic/)"
+        )
     if empty.size:
         raise InputError(f"{path}: mask channel {int(empty[0])} of {len(masks)} is all zero; take it out")
     return masks
@@ -60,7 +62,9 @@ def _from_npy(path: Path) -> np.ndarray:
         raise InputError(f"{path}: no such mask file") from None
     except (ValueError, OSError, EOFError, SyntaxError) as error:
         if "pickle" in str(error).lower() or "object" in str(error).lower():
-            raise InputError(f"{path}: pickled or not a .npy array, refused; save it with np.save(..., allow_pickle=False)") from None
+            raise InputError(
+                f"{path}: pickled or not a .npy array, refused; save it with np.save(..., allow_pickle=False)"
+            ) from None
         raise InputError(f"{path}: truncated or damaged .npy file; fetch it again") from None
 
 
@@ -70,7 +74,9 @@ def _from_image(path: Path) -> np.ndarray:
         raise InputError(f"{path}: mask image is coloured; save it as black (authentic) and white (forged)")
     values = np.unique(grey[:, :, 0])
     if not np.isin(values, (0, 255)).all():
-        raise InputError(f"{path}: mask image holds {len(values)} grey values; save it as black (0) and white (255) only")
+        raise InputError(
+            f"{path}: mask image holds {len(values)} grey values; save it as black (0) and white (255) only"
+        )
     return (grey[:, :, 0] > 0)[None]
 
 

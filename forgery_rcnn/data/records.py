@@ -81,11 +81,19 @@ def scan(root: Path) -> list[Record]:
     return found
 
 
-def _records(folder: Path, label: Label, mask_folder: Path | None, part: Literal["train", "supplemental"]) -> list[Record]:
+def _records(
+    folder: Path, label: Label, mask_folder: Path | None, part: Literal["train", "supplemental"]
+) -> list[Record]:
     if mask_folder is not None and not mask_folder.is_dir():
         raise InputError(f"{mask_folder}: no such folder; the masks of {folder} belong there, one STEM.npy per image")
     return [
-        Record(path.stem, label, path, mask_folder and (masks.find(mask_folder, path.stem) or mask_folder / f"{path.stem}.npy"), part)
+        Record(
+            path.stem,
+            label,
+            path,
+            mask_folder and (masks.find(mask_folder, path.stem) or mask_folder / f"{path.stem}.npy"),
+            part,
+        )
         for path in image_files(folder)
     ]
 
@@ -146,7 +154,9 @@ def _counted(results: Iterable[Facts], advance: Callable[[], None]) -> Iterable[
         yield result
 
 
-def sound(records: Sequence[Record], facts: Sequence[Facts], skip_bad: bool) -> tuple[list[Record], list[Facts], list[str]]:
+def sound(
+    records: Sequence[Record], facts: Sequence[Facts], skip_bad: bool
+) -> tuple[list[Record], list[Facts], list[str]]:
     """-> (records, facts) without the bad ones, and their problems. Raises InputError unless `skip_bad` allows them."""
     problems = [fact.problem for fact in facts if fact.problem]
     if problems and not skip_bad:

@@ -1,17 +1,17 @@
-"""The built-in sample: a small data set in the Recod.ai layout, forged from pictures inside scikit-image's wheel.
+"""The built-in sample: a small data set in the Recod.ai layout, forged from the pictures in scikit-image's wheel.
 
-Nothing is downloaded; the same seed gives the same bytes. A canvas is (H, W, 3) uint8 RGB, a shape or mask (H, W) bool,
-`room` the (H, W) bool where a forgery may lie, all in the figure's pixels. Test figures show no pixel of a training figure.
+Nothing is downloaded; the same seed gives the same bytes. A canvas is (H, W, 3) uint8 RGB, a shape or mask (H, W) bool, and
+`room` (H, W) uint8 numbers the panel of each pixel where a forgery may lie, 0 elsewhere; all in the figure's own pixels.
 """
 
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import tempfile
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -24,38 +24,36 @@ from forgery_rcnn.errors import InputError
 
 VERSION = 1  # raise it whenever the pictures change: a folder of another version is built anew
 STAMP = ".sample.json"
-FEATHER = 5  # pixels around its mask that a pasted region may touch
-MARGIN = 8  # pixels along borders, gutters and letters without forgeries; a soft transparent border is narrower
-VISIBLE = 12.0  # least mean change, in grey levels, that a pasted region makes
 SMALLEST = 98  # least pixels in a mask channel, as in the real data
-# Forged share of an image's pixels after the real data's quantiles; the tails drawn in, so that small figures can hold it.
+FEATHER = 5  # pixels around its mask that a pasted region may touch
+MARGIN = 8  # pixels along borders, gutters and letters without forgeries; wider than feather and transparent border
+VISIBLE = 12.0  # least mean change, in grey levels, that a pasted region makes
+# Forged share of an image: the real data's quantiles, their tails drawn in so that small figures can hold them.
 AREAS = {0.0: 0.0025, 0.1: 0.0035, 0.25: 0.01, 0.5: 0.035, 0.75: 0.08, 0.9: 0.135, 1.0: 0.22}
-# Of the shared hosts training sees the columns left of this share, the test the rest.
+# Test figures show no pixel of a training figure: shared hosts are cut, training gets this share of the columns.
 SHARE = 0.6
 SHARED = ("ihc.png", "retina.jpg", "hubble_deep_field.jpg", "moon.png", "gravel.png", "grass.png")
-TRAIN_SCIENCE = ("coins.png", "cell.png", "microaneurysms.png", "brick.png")
-PHOTOS = {"train": ("camera.png", "astronaut.png", "chelsea.png", "rocket.jpg"), "test": ("coffee.png", "motorcycle_left.png")}
-WITH_OBJECTS = {"cell.png", "coins.png", "hubble_deep_field.jpg", "ihc.png", "moon.png"}
+TRAIN_ONLY = ("coins.png", "cell.png", "microaneurysms.png", "brick.png", "camera.png", "astronaut.png", "chelsea.png", "rocket.jpg")
+TEST_ONLY = ("coffee.png", "motorcycle_left.png")
+PHOTOS = {"camera.png", "astronaut.png", "chelsea.png", "rocket.jpg", *TEST_ONLY}
 Kind = Literal["copy_move", "splice"]
 Hosts = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one figure is to be: `size` = (H, W) pixels, `area` = share of the pixels to forge, one kind per instance."""
+    """What a figure is to be: `size` = (H, W), `area` = share of it to forge, `hosts` = one per panel, then the donor."""
 
     case: int
     size: tuple[int, int]
-    mode: Literal["RGB", "RGBA", "L"] = "RGB"
-    panels: int = 1
-    kinds: tuple[Kind, ...] = ()
-    area: float = 0.0
-    hosts: tuple[str, ...] = ()
-    """One per panel and, last, the splices' donor; none = drawn."""
+    mode: Literal["RGB", "RGBA", "L"]
+    kinds: tuple[Kind, ...]  # one per instance; none = authentic
+    area: float
+    hosts: tuple[str, ...]
 
 
 # The image that the first training stage overfits.
-SINGLE = Plan(10017, (384, 512), kinds=("copy_move", "splice"), area=0.1, hosts=("coins.png", "ihc.png"))
+SINGLE = Plan(10017, (384, 512), "RGB", ("copy_move", "splice"), 0.1, ("coins.png", "ihc.png"))
 
 
 def default_root() -> Path:
@@ -70,21 +68,20 @@ def default_root() -> Path:
 def build(out: Path, seed: int = 0) -> Path:
     """Make the sample in folder `out`, unless it is complete there already; returns `out`.
 
-    Raises InputError where `out` holds something that this function has not made.
+    Raises InputError where `out` holds something that was not made here.
     """
     if _complete(out, seed):
         return out
     if out.exists() and not (out / STAMP).is_file() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty and not a sample made here: move it away, or name another folder")
+        raise InputError(f"{out}: is not empty and not a sample made here; move it away, or name another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     # Beside `out`, so that the last step is a rename within one file system: `out` is complete or it is not there.
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        new = Path(scratch) / "new"
-        _fill(new, seed)
-        if out.exists():
-            os.replace(out, Path(scratch) / "old")
+        _fill(Path(scratch) / "new", seed)
         try:
-            os.replace(new, out)
+            if out.exists():
+                os.replace(out, Path(scratch) / "old")
+            os.replace(Path(scratch) / "new", out)
         except OSError:
             if not _complete(out, seed):  # else another process has put the same sample there meanwhile
                 raise
@@ -99,39 +96,36 @@ def _complete(out: Path, seed: int) -> bool:
 
 
 def _stamp(folder: Path, seed: int) -> dict[str, object]:
-    """What the stamp file of a complete `folder` says: version, seed, and files by kind."""
+    """What the stamp file of a complete `folder` says; counts = entries of each folder in it."""
     folders = sorted(path for path in folder.rglob("*") if path.is_dir())
-    counts = {path.relative_to(folder).as_posix(): sum(f.is_file() for f in path.iterdir()) for path in folders}
+    counts = {path.relative_to(folder).as_posix(): len(list(path.iterdir())) for path in folders}
     return {"version": VERSION, "seed": seed, "counts": counts}
 
 
 def _fill(folder: Path, seed: int) -> None:
     """Draw and write the whole data set into the new `folder`, the stamp last."""
     rng = np.random.default_rng([VERSION, seed])
-    hosts = _hosts("train")
-    for plan in _plans(range(10001, 10073), rng):
-        before, after, masks = _figure(plan, hosts, rng)
+    train, test = _hosts("train"), _hosts("test")
+    for plan in _plans(range(10001, 10073), train, rng):
+        before, after, masks = _figure(plan, train, rng)
         _write(folder / "train_images" / "forged" / f"{plan.case}.png", after)
         _write(folder / "train_masks" / f"{plan.case}.npy", masks)
         if plan.case % 7 != 3:  # as in the real data, some forged figures have no authentic twin
             _write(folder / "train_images" / "authentic" / f"{plan.case}.png", before)
-    for plan in _plans(range(20001, 20007), rng):
-        _, after, masks = _figure(plan, hosts, rng)
+    for plan in _plans(range(20001, 20007), train, rng):
+        _, after, masks = _figure(plan, train, rng)
         _write(folder / "supplemental_images" / f"{plan.case}.png", after)
         _write(folder / "supplemental_masks" / f"{plan.case}.npy", masks)
-    rows = []
-    for plan in _plans(range(30001, 30017), rng):
-        plan = plan if plan.case % 2 else replace(plan, kinds=())
-        _, after, masks = _figure(plan, _hosts("test"), rng)
+    solution: list[tuple[object, ...]] = [("case_id", "annotation", "shape")]
+    for plan in _plans(range(30001, 30017), test, rng):
+        _, after, masks = _figure(plan if plan.case % 2 else replace(plan, kinds=()), test, rng)
         _write(folder / "test_images" / f"{plan.case}.png", after)
-        codes = (rle.encode(rle.runs_of(mask), rle.RECODAI) for mask in masks)
-        rows.append((plan.case, ";".join(codes) or "authentic", json.dumps(plan.size)))
-    for name, head, body in (
-        ("solution.csv", ("case_id", "annotation", "shape"), rows),
-        ("sample_submission.csv", ("case_id", "annotation"), [(row[0], "authentic") for row in rows]),
-    ):
+        codes = [rle.encode(rle.runs_of(mask), rle.RECODAI) for mask in masks]
+        solution.append((plan.case, ";".join(codes) or "authentic", json.dumps(plan.size)))
+    submission = [solution[0][:2], *((row[0], "authentic") for row in solution[1:])]
+    for name, rows in (("solution.csv", solution), ("sample_submission.csv", submission)):
         with (folder / name).open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([head, *body])
+            csv.writer(file, lineterminator="\n").writerows(rows)
     (folder / STAMP).write_text(json.dumps(_stamp(folder, seed)))
 
 
@@ -144,11 +138,9 @@ def _write(path: Path, array: np.ndarray) -> None:
 
 
 def _hosts(part: Literal["train", "test"]) -> Hosts:
-    """-> by file name, (H, W, 3) uint8 RGB, what figures of this part may show."""
-    spec = importlib.util.find_spec("skimage")  # found, not imported: its import takes longer than reading the files
-    folder = Path(spec.submodule_search_locations[0]) / "data"
-    science = TRAIN_SCIENCE if part == "train" else ()
-    hosts = {name: np.asarray(Image.open(folder / name).convert("RGB")) for name in (*SHARED, *science, *PHOTOS[part])}
+    """-> by file name, (H, W, 3) uint8 RGB, what the figures of this part may show."""
+    names = SHARED + (TRAIN_ONLY if part == "train" else TEST_ONLY)
+    hosts = {name: np.asarray(Image.open(str(files("skimage") / "data" / name)).convert("RGB")) for name in names}
     hosts["retina.jpg"] = hosts["retina.jpg"][210:1200, 210:1200]  # without the black around the eye
     for name in SHARED:
         edge = round(SHARE * hosts[name].shape[1])
@@ -156,36 +148,31 @@ def _hosts(part: Literal["train", "test"]) -> Hosts:
     return hosts
 
 
-def _plans(cases: range, rng: np.random.Generator) -> list[Plan]:
+def _plans(cases: range, hosts: Hosts, rng: np.random.Generator) -> list[Plan]:
     """One plan per case id; that of SINGLE is fixed."""
-    # Evenly spread over 0..1 in random order, so that shares come out right even for few figures.
+    # Each row is spread evenly over 0..1, in random order: shares come out right even for few figures.
     draws = rng.permuted(np.tile((np.arange(len(cases)) + 0.5) / len(cases), (5, 1)), axis=1).T
+    weights = {name: 0.4 if name in PHOTOS else 1.0 for name in hosts}
     plans = []
     for case, (area, number, mode, panels, side) in zip(cases, draws, strict=True):
-        sides = np.maximum(np.array([1.0, rng.uniform(0.55, 1.0)]) * 150 * (640 / 150) ** side, 128)
-        height, width = (int(v) for v in rng.permutation(sides))
-        plan = Plan(
-            case,
-            (height, width),
-            mode="L" if mode < 0.15 else "RGBA" if mode < 0.32 else "RGB",
-            panels=1 if panels < 0.75 or max(height, width) < 300 else 2 if panels < 0.9 else 3,
-            kinds=tuple(rng.choice(("copy_move", "splice"), 1 + (number > 0.68) + (number > 0.93), p=(0.66, 0.34))),
-            area=float(np.exp(np.interp(area, list(AREAS), np.log(list(AREAS.values()))))),
-        )
-        plans.append(SINGLE if case == SINGLE.case else plan)
-    return plans
+        sides = np.maximum(np.array([1, rng.uniform(0.55, 1)]) * 150 * (640 / 150) ** side, 128)
+        height, width = (int(pixels) for pixels in rng.permutation(sides))
+        count = 1 if panels < 0.75 or max(sides) < 300 else 2 if panels < 0.9 else 3
+        fit = [name for name, host in hosts.items() if _zoom(host, (height, width)) >= 0.4]
+        chances = np.array([weights[name] for name in fit])
+        names = tuple(map(str, rng.choice(fit, count + 1, replace=False, p=chances / chances.sum())))
+        weights |= {name: weights[name] / 2 for name in names}  # so that the hosts take turns
+        kinds = rng.choice(("copy_move", "splice"), 1 + int(number > 0.68) + int(number > 0.93), p=(0.66, 0.34))
+        share = float(np.exp(np.interp(area, list(AREAS), np.log(list(AREAS.values())))))
+        form: Literal["RGB", "RGBA", "L"] = "L" if mode < 0.15 else "RGBA" if mode < 0.32 else "RGB"
+        plans.append(Plan(case, (height, width), form, tuple(map(str, kinds)), share, names))
+    return [SINGLE if plan.case == SINGLE.case else plan for plan in plans]
+
+
+def _zoom(host: np.ndarray, size: tuple[int, int]) -> float:
+    """-> most host pixels per pixel of a figure of `size`, however the host is turned."""
+    return max(min(side[0] / size[0], side[1] / size[1]) for side in (host.shape[:2], host.shape[1::-1]))
 
 
 def _figure(plan: Plan, hosts: Hosts, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> before and after, (H, W) or (H, W, C) uint8 in the plan's mode, and masks (N, H, W) uint8 {0, 1}."""
-    while True:  # a draw can fail: a host too small for the figure, or no place left on it
-        weights = np.array([1.0 if name in PHOTOS["train"] + PHOTOS["test"] else 2.0 for name in hosts])
-        drawn = rng.choice(list(hosts), plan.panels + 1, replace=False, p=weights / weights.sum())
-        *panels, donor = plan.hosts or drawn
-        before, room = _canvas(plan, {name: hosts[name] for name in panels}, rng)
-        other, _ = _canvas(replace(plan, panels=1), {donor: hosts[donor]}, rng)
-        after, masks = before, []
-        for kind in plan.kinds:
-            area = max(plan.area * before.shape[0] * before.shape[1] / len(plan.kinds), 1.3 * SMALLEST)
-            if kind == "copy_move":
-                made = _copy_move(after, room, area, rng)

@@ -72,7 +72,9 @@ def split(records: Sequence[Record], config: DataConfig) -> Split:
     validation = [r for r in held if r.case_id not in known]
     outside = {r.case_id for r in validation}
     full = sorted((r for r in records if r.case_id not in outside), key=lambda r: r.key)
-    candidates = [r for r in full if r.label == "forged" and r.part == "train"] or [r for r in full if r.label == "forged"]
+    candidates = [r for r in full if r.label == "forged" and r.part == "train"] or [
+        r for r in full if r.label == "forged"
+    ]
     if not candidates:
         raise InputError("no forged image is left to train on; give the data set more case ids or another data.fold")
     order = np.random.default_rng(config.split_seed).permutation(len(candidates))

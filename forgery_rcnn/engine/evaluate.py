@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from forgery_rcnn.config import DataConfig, InferenceConfig
-from forgery_rcnn.data import records
+from forgery_rcnn.config import DataConfig, InferenceConfig, ModelConfig, from_dict
+from forgery_rcnn.data import collection, records, splits
 from forgery_rcnn.data.augment import paint_boxes
+from forgery_rcnn.engine.distributed import device_of
+from forgery_rcnn.engine.precision import autocast
+from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.inference import pipeline
 from forgery_rcnn.instances import Instances, Prediction
+from forgery_rcnn.models import weights
 from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.report import ImageRow, image_row
 
@@ -34,6 +40,28 @@ def evaluate(
     for record in items:
         loaded, prediction = predict_record(model, record, data, inference)
         truth = None if record.label == "authentic" else Instances.from_masks(loaded.masks)
-        rows.append(image_row(record.key, pipeline.answer(prediction), truth, loaded.pixels.shape[:2], prediction.image_score))
+        rows.append(
+            image_row(record.key, pipeline.answer(prediction), truth, loaded.pixels.shape[:2], prediction.image_score)
+        )
         advance()
     return rows
+
+
+def weights_on_split(
+    name: str | None, root: Path | None, skip_bad: bool, part: str, how: tuple[str, str], screen: Screen
+) -> list[ImageRow]:
+    """Score weights on a part of a data root, split by the very settings they were trained with. `how`: device, precision."""
+    found = weights.load(name, ModelConfig(backbone="resnet50", norm="frozen_batch"))
+    trained_on = from_dict(DataConfig, found.meta.get("config", {}).get("data", {}))
+    data = replace(trained_on, root=root, skip_bad=skip_bad)
+    items = splits.split(records.scan(collection.root_of(data)), data).named(part)
+    with screen.bar("checking files", len(items)) as advance:
+        facts = records.check(items, data.workers, advance)
+    good, _, problems = records.sound(items, facts, skip_bad)
+    for line in problems:
+        screen.say(f"skipped: {line}")
+    screen.say(f"weights {found.path} on {len(good)} images: split {part} of {root or 'the built-in sample'}")
+    model = found.model.to(device_of(how[0]))
+    thresholds = from_dict(InferenceConfig, found.meta.get("thresholds", {}))
+    with screen.bar("scoring", len(good)) as advance, autocast(model.device, how[1]):
+        return evaluate(model, good, data, thresholds, advance)

@@ -25,7 +25,9 @@ def apply(model: nn.Module, trainable: Sequence[str], frozen: Sequence[str] = ()
     names = [name for name, _ in model.named_parameters()]
     for prefix in (*trainable, *frozen):
         if not any(_under(name, prefix) for name in names):
-            raise InputError(f"stage names part {prefix!r}, which the model does not have; it has {', '.join(parts(model))}")
+            raise InputError(
+                f"stage names part {prefix!r}, which the model does not have; it has {', '.join(parts(model))}"
+            )
     moving = [n for n in names if any(_under(n, t) for t in trainable) and not any(_under(n, f) for f in frozen)]
     if not moving:
         raise InputError(f"stage trains nothing: everything in {tuple(trainable)} is also in frozen {tuple(frozen)}")

@@ -28,7 +28,9 @@ def build(config: ModelConfig) -> nn.Module:
         return _TORCHVISION[config.backbone](config)
     if config.backbone.startswith("timm:"):
         return TimmPyramid(config)
-    raise InputError(f"model.backbone {config.backbone!r}: use one of {', '.join(_TORCHVISION)}, or timm:NAME, e.g. timm:convnext_tiny")
+    raise InputError(
+        f"model.backbone {config.backbone!r}: use one of {', '.join(_TORCHVISION)}, or timm:NAME, e.g. timm:convnext_tiny"
+    )
 
 
 def norm_of(config: ModelConfig) -> str:

@@ -41,7 +41,8 @@ class MaskRCNN(Segmenter):
         detector = detection.MaskRCNN(
             backbone,
             rpn_anchor_generator=AnchorGenerator(
-                tuple((side,) for side in config.anchor_sizes), (tuple(config.aspect_ratios),) * len(config.anchor_sizes)
+                tuple((side,) for side in config.anchor_sizes),
+                (tuple(config.aspect_ratios),) * len(config.anchor_sizes),
             ),
             rpn_pre_nms_top_n_train=2 * config.rpn_proposals_train,
             rpn_post_nms_top_n_train=config.rpn_proposals_train,

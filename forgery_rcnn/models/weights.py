@@ -58,7 +58,9 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) ->
     except (OSError, SafetensorError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space" in str(error)
         reason = "the disk is full" if full else str(error).splitlines()[0]
-        raise InputError(f"{path}: cannot be saved ({reason}); free some space and go on with --resume: older files are whole") from None
+        raise InputError(
+            f"{path}: cannot be saved ({reason}); free some space and go on with --resume: older files are whole"
+        ) from None
 
 
 def _replace(path: Path, fill: Any) -> str:
@@ -92,7 +94,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if not isinstance(meta, dict) or meta.get("sha256") != digest:
-            raise InputError(f"{path}: truncated or changed (its sha256 is not the one in {json_path.name}); use another checkpoint")
+            raise InputError(
+                f"{path}: truncated or changed (its sha256 is not the one in {json_path.name}); use another checkpoint"
+            )
         return load_file(path), meta
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError) as error:
         raise InputError(f"{path}: damaged ({str(error).splitlines()[0]}); use another checkpoint") from None
@@ -141,7 +145,9 @@ def load(name: str | None, bare: ModelConfig) -> Restored:
         try:
             config = from_dict(ModelConfig, meta["config"]["model"])
         except (KeyError, TypeError):
-            raise InputError(f"{path.with_suffix('.json')}: holds no config.model; these weights were not saved by this project") from None
+            raise InputError(
+                f"{path.with_suffix('.json')}: holds no config.model; these weights were not saved by this project"
+            ) from None
     else:
         tensors, meta, config = _read_pth(path), {}, bare
     model = zoo.build(_without_download(config))
@@ -163,7 +169,9 @@ def start(model: Segmenter) -> None:
     tensors = read(path)[0] if path.suffix == ".safetensors" else _read_pth(path)
     state = model_part(tensors)
     own = model.state_dict()
-    other_head = [p for p in PREDICTORS if any(k.startswith(p) and k in own and own[k].shape != v.shape for k, v in state.items())]
+    other_head = [
+        p for p in PREDICTORS if any(k.startswith(p) and k in own and own[k].shape != v.shape for k, v in state.items())
+    ]
     fit(model, state, path, drop=tuple(other_head))
 
 
@@ -192,7 +200,9 @@ def fit(model: Segmenter, state: Mapping[str, Tensor], path: Path, drop: tuple[s
     example = (
         f"{misshapen[0]} is {tuple(state[misshapen[0]].shape)}, the model's is {tuple(own[misshapen[0]].shape)}"
         if misshapen
-        else f"{missing[0]} is missing" if missing else f"{extra[0]} is unknown"
+        else f"{missing[0]} is missing"
+        if missing
+        else f"{extra[0]} is unknown"
     )
     raise InputError(
         f"{path}: made for another architecture than {model.config.arch}/{model.config.backbone} ({len(misshapen)} of another shape, "
@@ -219,7 +229,9 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise InputError(f"{path}: holds more than tensors and is refused (unpickling can run code); save its state_dict alone") from None
+        raise InputError(
+            f"{path}: holds more than tensors and is refused (unpickling can run code); save its state_dict alone"
+        ) from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise InputError(f"{path}: not a readable weights file ({str(error).splitlines()[0][:100]})") from None
     for name in ("model", "state_dict", "model_state_dict"):

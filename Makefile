@@ -1,0 +1,37 @@
+# make demo, make test: each makes the environment first if it is missing. VENV and PYTHON can be set: make test VENV=/tmp/v
+VENV   ?= .venv
+PYTHON ?= python3
+DEMO   ?= runs/demo
+PY     := $(VENV)/bin/python
+# Spinning OpenMP threads make torch 9-17x slower beside any other busy process.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: venv demo test lint format clean-demo
+
+venv: $(VENV)/.complete
+
+$(VENV)/.complete: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+demo: venv clean-demo
+	$(PY) edarnn.py demo --out $(DEMO)
+	$(PY) encode_submission.py --weights $(DEMO) --out $(DEMO)/submission
+	$(PY) scoring.py --submission $(DEMO)/submission/submission.csv --solution data/sample/solution.csv --json $(DEMO)/report.json --csv $(DEMO)/report.csv
+	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), model.safetensors, submission/ (submission.csv, overlays/), report.json"
+
+clean-demo:
+	rm -rf $(DEMO)
+
+test: venv
+	$(PY) -m pytest
+
+lint: venv
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: venv
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Look at the data, then train a recipe's stages.
+
+python3 edarnn.py                                        data card of the built-in sample, then the demo recipe
+python3 edarnn.py --eda-only                             the data card alone
+python3 edarnn.py overfit_one --data.root ROOT --out RUN
+python3 edarnn.py RECIPE --help                          every setting of a recipe
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import tyro
+
+from forgery_rcnn.config import Arm, RunConfig
+from forgery_rcnn.errors import InputError, command
+from forgery_rcnn.recipes import DEFAULT, RECIPES
+
+
+@dataclass(frozen=True)
+class Job(RunConfig):
+    """A recipe, and what this call does with it."""
+
+    out: Path | None = None
+    """Folder that the run writes to; default runs/DATE-TIME-RECIPE."""
+    resume: bool = False
+    """Go on with the run in --out from its last checkpoint."""
+    eda_only: bool = False
+    """Stop after the data card and its figures."""
+    arms: tyro.conf.Fixed[tuple[Arm, ...]] = ()
+
+    def run(self) -> RunConfig:
+        """The recipe alone."""
+        return RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
+
+
+def parse(argv: list[str] | None) -> tuple[str, Job]:
+    """Command line -> recipe name and Job. Without a recipe's name first, the default recipe is meant."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        argv.insert(0, DEFAULT)
+    if argv[0] not in RECIPES and not argv[0].startswith("-"):
+        raise InputError(f"no recipe {argv[0]!r}; use one of {', '.join(RECIPES)}")
+    jobs = {
+        name: (
+            f"stages: {', '.join(stage.name for stage in recipe.stages)}",
+            Job(**{f.name: getattr(recipe, f.name) for f in fields(recipe)}),
+        )
+        for name, recipe in RECIPES.items()
+    }
+    return argv[0], tyro.extras.overridable_config_cli(jobs, args=argv, prog="edarnn.py", description=__doc__)
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0 when the run is done, 128 + signal when it was asked to stop and has saved itself."""
+    name, job = parse(argv)
+    from forgery_rcnn.engine.runlog import Screen
+
+    leads = os.environ.get("RANK", "0") == "0"
+    screen = Screen(sys.stdout if leads else None)
+    out = job.out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    if leads:
+        _claim(out, job)
+    from forgery_rcnn.data import collection
+    from forgery_rcnn.engine import experiment
+
+    data = collection.open_checked(job.data, screen.bar)
+    if leads:
+        experiment.explore(data, job.model.image_size, job.data.min_box, out, screen)
+    if job.eda_only:
+        return 0
+    return experiment.train(name, job.run(), data, out, screen, job.resume)
+
+
+def _claim(out: Path, job: Job) -> None:
+    """Refuse to mix two runs in one folder, and to write where one cannot."""
+    if not job.resume and not job.eda_only and (out / "log.jsonl").exists():
+        raise InputError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
+    if job.resume and job.out is None:
+        raise InputError("--resume needs --out RUN, the folder of the run to go on with")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--out {out}: cannot be made ({error.strerror}); choose a folder that can be written"
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Predict a folder of images -> a submission file; where masks exist, Dice and pictures too.
+
+python3 encode_submission.py                             the built-in test images, shipped or latest weights
+python3 encode_submission.py --images DIR --weights runs/NAME --out OUT
+python3 encode_submission.py --images ROOT/train_images/forged --masks ROOT/train_masks --out OUT
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from forgery_rcnn import metrics, report, rle, submission
+from forgery_rcnn.config import DataConfig, InferenceConfig, ModelConfig, from_dict
+from forgery_rcnn.errors import InputError, command
+from forgery_rcnn.instances import Instances
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from forgery_rcnn.data.truths import Reader
+    from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.instances import Prediction
+    from forgery_rcnn.models.weights import Restored
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Each default is what is stored with the weights."""
+
+    score_threshold: float | None = None
+    mask_threshold: float | None = None
+    min_area: int | None = None
+    max_instances: int | None = None
+
+    def over(self, stored: InferenceConfig) -> InferenceConfig:
+        """The stored thresholds, with those given here in their place."""
+        return replace(stored, **{name: value for name, value in vars(self).items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to predict, with what, and where to."""
+
+    images: Path | None = None
+    """Folder of images; default the built-in sample's test images."""
+    masks: Path | None = None
+    """Their truth: a folder of STEM.npy (or STEM.png) masks, or a solution CSV; an image without mask is authentic."""
+    weights: str | None = None
+    """A file, a run's folder, or a name under weights/; default the shipped weights, else the latest run."""
+    out: Path = Path("out")
+    """Folder for submission.csv and overlays/; where there is truth, for report.csv and report.json too."""
+    inference: Thresholds = field(default_factory=Thresholds)
+    overlays: int = 100
+    """Draw at most so many pictures: of every image with truth, else of those that are flagged."""
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    model: ModelConfig = field(default_factory=lambda: ModelConfig(backbone="resnet50", norm="frozen_batch"))
+    """Which model a bare .pth file is for; weights with a JSON beside them say so themselves."""
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0, or 1 when some images could not be read: they are named, and have no row."""
+    job = tyro.cli(Job, args=argv, prog="encode_submission.py", description=__doc__)
+    from forgery_rcnn.data import collection, records, truths
+    from forgery_rcnn.engine.distributed import device_of
+    from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.models import weights
+
+    folder, source, screen = job.images, job.masks, Screen()
+    if folder is None:
+        root = collection.root_of(DataConfig())
+        folder, source = root / "test_images", source or root / collection.SOLUTION
+    files = records.image_files(folder)
+    found = weights.load(job.weights, job.model)
+    found.model.to(device_of(job.device))
+    screen.say(f"{len(files)} images of {folder}, weights {found.path}")
+    truth = truths.reader(source, files) if source is not None else None
+    return _predict(job, files, found, truth, screen)
+
+
+def _predict(job: Job, files: list[Path], found: Restored, truth: Reader | None, screen: Screen) -> int:
+    """Predict, print, draw and write; one image at a time, so that memory does not follow the folder's size."""
+    from forgery_rcnn.data import images
+    from forgery_rcnn.engine.precision import autocast
+    from forgery_rcnn.inference import pipeline
+
+    thresholds = job.inference.over(from_dict(InferenceConfig, found.meta.get("thresholds", {})))
+    answers, rows, problems, drawn = {}, [], [], 0
+    with screen.bar("predicting", len(files)) as bar, autocast(found.model.device, job.precision):
+        for path in files:
+            try:
+                pixels = images.read(path).pixels
+                true = truth(path, pixels.shape[:2]) if truth else None
+            except InputError as error:
+                problems.append(str(error))
+                screen.say(f"error: {error}")
+                continue
+            prediction = pipeline.predict_image(found.model, pixels, thresholds)
+            answers[path.stem] = pipeline.answer(prediction)
+            if truth:
+                rows.append(
+                    report.image_row(path.stem, answers[path.stem], true, pixels.shape[:2], prediction.image_score)
+                )
+            screen.say(_line(path.stem, prediction, true, truth is not None))
+            if drawn < job.overlays and (truth or answers[path.stem]):
+                _draw(job.out / "overlays" / f"{path.stem}.png", pixels, true, truth is not None, prediction)
+                drawn += 1
+            bar()
+    if not answers:
+        raise InputError(f"none of the {len(files)} images could be read")
+    _finish(job.out, answers, rows, screen)
+    if problems:
+        screen.say(f"{len(problems)} of {len(files)} images could not be read and have no row: {problems[0]}")
+    return 1 if problems else 0
+
+
+def _line(case: str, prediction: Prediction, true: Instances | None, known: bool) -> str:
+    """What is printed per image: the boxes' scores, mask sums, intersection, Dice."""
+    scores = " ".join(f"{score:.2f}" for score in prediction.scores) or "none"
+    union = prediction.instances.union()
+    line = f"{case}: scores {scores} | predicted {int(union[:, 1].sum())} px"
+    if not known:
+        return line
+    truth = true.union() if true is not None else rle.EMPTY
+    common, _, area = metrics.pixel_counts(union, truth)
+    of1 = metrics.image_score(prediction.instances if len(union) else None, true)
+    return f"{line}, true {area} px, intersection {common} px | Dice {metrics.dice(union, truth):.4f}, oF1 {of1:.4f}"
+
+
+def _draw(path: Path, pixels: np.ndarray, true: Instances | None, known: bool, prediction: Prediction) -> None:
+    from forgery_rcnn import draw
+
+    empty = Instances(prediction.instances.size)
+    masks = (true if true is not None else empty).masks() if known else None
+    draw.save(draw.overlay(pixels, masks, prediction, path.stem), path)
+
+
+def _finish(out: Path, answers: dict[str, Instances | None], rows: list[report.ImageRow], screen: Screen) -> None:
+    """Write the submission, and the report where there is truth; say where everything is."""
+    submission.write(out / "submission.csv", answers)
+    flagged = sum(found is not None for found in answers.values())
+    screen.say(f"{out / 'submission.csv'}: {len(answers)} rows, {flagged} forged, {len(answers) - flagged} authentic")
+    if rows:
+        found = report.summary(rows)
+        (out / "report.csv").write_text(report.to_csv(rows))
+        (out / "report.json").write_text(report.to_json(found, rows))
+        for line in report.lines(found):
+            screen.say(line)
+        screen.say(f"report: {out / 'report.csv'}, {out / 'report.json'}")
+    if (out / "overlays").is_dir():
+        screen.say(f"pictures: {out / 'overlays'}/")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""A data set made ready: scanned, every file checked, split. The first thing that every command does with a root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from forgery_rcnn.config import DataConfig
+from forgery_rcnn.data import records, sample, splits
+
+SOLUTION = "solution.csv"  # the truth of the sample's test images
+BarMaker = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Sound records with their facts, their split, the problems of what was skipped, and the fingerprint of the rest."""
+
+    root: Path
+    records: list[records.Record]
+    facts: list[records.Facts]
+    split: splits.Split
+    problems: list[str]
+    fingerprint: str
+
+
+def root_of(config: DataConfig) -> Path:
+    """The data root: the given one, or the built-in sample, built if it is not there yet."""
+    return config.root if config.root is not None else sample.build(sample.default_root())
+
+
+def open_checked(config: DataConfig, bar: BarMaker) -> Collection:
+    """Scan, read every file, split. Raises InputError for a bad file unless config.skip_bad."""
+    root = root_of(config)
+    found = records.scan(root)
+    with bar("checking files", len(found)) as advance:
+        facts = records.check(found, config.workers, advance)
+    good, facts, problems = records.sound(found, facts, config.skip_bad)
+    return Collection(root, good, facts, splits.split(good, config), problems, records.fingerprint(good))

@@ -1,0 +1,126 @@
+"""A whole call of edarnn.py: the data card, then a run or the arms of an experiment, with every picture saved."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from forgery_rcnn import draw
+from forgery_rcnn.config import Arm, RunConfig, to_dict
+from forgery_rcnn.data import card, records
+from forgery_rcnn.data.collection import Collection
+from forgery_rcnn.engine import distributed, runlog
+from forgery_rcnn.engine.evaluate import predict_record
+from forgery_rcnn.engine.loop import Trainer
+from forgery_rcnn.engine.precision import autocast
+from forgery_rcnn.engine.runlog import Screen
+from forgery_rcnn.engine.stopping import Interrupted, StopSignal, listening
+from forgery_rcnn.models import weights
+
+PICTURES = 6
+
+
+def explore(data: Collection, image_size: int, min_box: int, out: Path, screen: Screen) -> None:
+    """Print the data card; save it with its figures under OUT/eda."""
+    found = card.measure(
+        data.root, data.records, data.facts, data.split, (image_size, min_box), data.problems, data.fingerprint
+    )
+    lines = card.lines(found)
+    for line in lines:
+        screen.say(line)
+    folder = out / "eda"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "card.txt").write_text("\n".join(lines) + "\n")
+    (folder / "card.json").write_text(json.dumps(card.as_json(found), indent=1))
+    shown = (data.split.few + [r for r in data.split.full if r.label == "authentic"][:3] + data.split.validation)[:18]
+    pictures = [
+        (r.key.removeprefix("train/"), loaded.pixels, loaded.masks) for r in shown for loaded in [records.load(r)]
+    ]
+    draw.save(draw.contact_sheet(pictures, f"{data.root.name}: truth outlined in green"), folder / "images.png")
+    figure = draw.data_card(found.sizes, found.forged_area, found.instances_per_image, found.modes)
+    draw.save(figure, folder / "distributions.png")
+    screen.say(f"data card and figures: {folder}/card.txt, card.json, images.png, distributions.png")
+
+
+def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen, resume: bool) -> int:
+    """Train the run, or the arms of an experiment and then the winner; -> the exit status of the command."""
+    run = replace(run, model=weights.settled(run.model))
+    with distributed.joined(run.device) as world, listening() as stop:
+        trains = _Call(data, world, screen, stop, resume)
+        screen.say(
+            f"recipe {name} on {world.device}, {world.size} process{'es' * (world.size > 1)}; everything goes to {out}"
+        )
+        try:
+            if run.arms:
+                _experiment(run, out, trains)
+            else:
+                trains(run, out)
+        except Interrupted as interrupted:
+            screen.say(str(interrupted))
+            return interrupted.status
+    return 0
+
+
+class _Call:
+    """What every training in one call shares."""
+
+    def __init__(
+        self, data: Collection, world: distributed.World, screen: Screen, stop: StopSignal, resume: bool
+    ) -> None:
+        self.data, self.world, self.screen, self.stop, self.resume = data, world, screen, stop, resume
+
+    def __call__(self, run: RunConfig, out: Path) -> Path:
+        """Train one run in `out` and save its pictures; -> its weights."""
+        trainer = Trainer(run, self.data.split, out, self.world, self.screen, self.stop, self.data.fingerprint)
+        if not (self.resume and trainer.resume()) and self.world.leads:
+            (out / "config.json").parent.mkdir(parents=True, exist_ok=True)
+            (out / "config.json").write_text(json.dumps(to_dict(run), indent=1))
+        result = trainer.run()
+        if self.world.leads:
+            self.screen.say(f"weights: {result}")
+            _pictures(trainer, out, self.screen)
+        return result
+
+
+def _pictures(trainer: Trainer, out: Path, screen: Screen) -> None:
+    """The run's curves, and the overlays of the first images that its last stage was scored on."""
+    folder = out / "figures"
+    draw.save(draw.curves(runlog.read_log(out / "log.jsonl")), folder / "curves.png")
+    subset = trainer.config.stages[-1].subset
+    items = trainer.split.validation if subset == "full" and trainer.split.validation else trainer.split.named(subset)
+    items = (
+        sorted(items, key=lambda r: r.label == "authentic")[: PICTURES - 1]
+        + [r for r in items if r.label == "authentic"][:1]
+    )
+    with autocast(trainer.world.device, trainer.config.precision):
+        for record in items:
+            loaded, found = predict_record(trainer.model.eval(), record, trainer.config.data, trainer.config.inference)
+            figure = draw.overlay(loaded.pixels, loaded.masks, found, record.key)
+            draw.save(figure, folder / f"{record.label}-{record.case_id}.png")
+    screen.say(f"figures: {folder}/curves.png and {len(items)} overlays")
+
+
+def _experiment(run: RunConfig, out: Path, trains: _Call) -> None:
+    """Every arm with all stages but the last, then the last stage from the weights of the arm with the best oF1."""
+    scores = {}
+    for arm in run.arms:
+        result = trains(_of_arm(run, arm), out / "arms" / arm.name)
+        scores[arm.name] = weights.read(result)[1]["scores"]
+    winner = max(run.arms, key=lambda arm: (scores[arm.name]["of1_mean"], scores[arm.name]["dice_mean"]))
+    if trains.world.leads:
+        for name, found in scores.items():
+            trains.screen.say(
+                f"  {name:<16} oF1 {found['of1_mean']:.4f}  Dice {found['dice_mean']:.4f}  recall {found['recall_mean']:.4f}"
+            )
+        draw.save(draw.arms(scores, winner.name), out / "figures" / "arms.png")
+        (out / "arms.json").write_text(json.dumps({"winner": winner.name, "scores": scores}, indent=1))
+        trains.screen.say(f"verdict: {winner.name} wins; see {out}/figures/arms.png; its training goes on")
+    last = replace(_of_arm(run, winner), stages=run.stages[-1:])
+    source = str(out / "arms" / winner.name / "model.safetensors")
+    trains(replace(last, model=replace(last.model, weights=source)), out / "winner")
+
+
+def _of_arm(run: RunConfig, arm: Arm) -> RunConfig:
+    stages = tuple(replace(stage, frozen=(*stage.frozen, *arm.frozen)) for stage in run.stages[:-1])
+    return replace(run, stages=stages, data=replace(run.data, cue=arm.cue), arms=())

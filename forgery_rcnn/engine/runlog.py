@@ -1,0 +1,104 @@
+"""What a run leaves behind and shows: log.jsonl (one line per epoch), TensorBoard, printed lines, progress bars."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from forgery_rcnn.models.weights import ROOT
+
+
+def commit() -> str:
+    """The checkout's git commit, with + when files differ from it; "unknown" outside git."""
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+class Bar:
+    """A progress bar's handle: call it after each item, with whatever is worth showing beside the bar."""
+
+    def __init__(self, progress: Progress, task: Any) -> None:
+        self._progress, self._task = progress, task
+
+    def __call__(self, note: str = "") -> None:
+        self._progress.update(self._task, advance=1, note=note)
+
+
+class Screen:
+    """Printing for rank 0; the other ranks' screens stay dark."""
+
+    def __init__(self, shown: Any = sys.stdout) -> None:
+        self.console = Console(file=shown, highlight=False, soft_wrap=True, markup=False) if shown is not None else None
+
+    def say(self, line: str) -> None:
+        """Print one line, above a running bar."""
+        if self.console is not None:
+            self.console.print(line)
+            self.console.file.flush()
+
+    @contextmanager
+    def bar(self, title: str, total: int, done: int = 0) -> Iterator[Bar]:
+        """A bar with count, note and time left; drawn on terminals only, so that logs stay readable."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        console = self.console or Console(quiet=True)
+        shown = self.console is not None and console.is_terminal
+        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not shown) as progress:
+            yield Bar(progress, progress.add_task(title, total=total, completed=done, note=""))
+
+
+class RunLog:
+    """log.jsonl and TensorBoard of one run; `lines` counts what is written, so that a resumed run cuts what it will redo."""
+
+    def __init__(self, out: Path, lines: int, step: int, tensorboard: bool) -> None:
+        self.path = out / "log.jsonl"
+        out.mkdir(parents=True, exist_ok=True)
+        kept = self.path.read_text().splitlines()[:lines] if self.path.is_file() else []
+        self.path.write_text("".join(f"{line}\n" for line in kept))
+        self.lines = len(kept)
+        self._writer = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=step if lines else None)
+
+    def epoch(self, values: dict[str, Any]) -> None:
+        """Append one epoch's numbers; every number also goes to TensorBoard under the stage's name."""
+        with open(self.path, "a") as file:
+            file.write(json.dumps(values, allow_nan=False) + "\n")
+        self.lines += 1
+        if self._writer is not None:
+            for name, value in values.items():
+                if isinstance(value, (int, float)) and name not in ("step", "epoch"):
+                    self._writer.add_scalar(f"{values['stage']}/{name}", value, values["step"])
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Flush TensorBoard's file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """log.jsonl -> its epochs."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
