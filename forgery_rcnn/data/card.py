@@ -110,7 +110,7 @@ def lines(card: DataCard) -> list[str]:
     ]
     if card.lost_at_training_size:
         out.append(
-            f"  too small         {card.lost_at_training_size} instances vanish at the model's input size and are not trained on"
+            f"  too small         {card.lost_at_training_size} instances vanish at the model's input size, not trained on"
         )
     out += [f"  read as           {note}: {count} files" for note, count in card.notes.items()]
     return out + [f"  skipped           {line}" for line in card.skipped]

@@ -134,7 +134,7 @@ def _picture(path: Path, image: Image.Image) -> Picture:
         raise InputError(
             f"{path}: decoded to {pixels.shape}, its header says {image.height} x {image.width}; save it anew"
         )
-    return Picture(np.ascontiguousarray(pixels, np.uint8), mode, tuple(notes))
+    return Picture(np.array(pixels, np.uint8, order="C"), mode, tuple(notes))  # Pillow's own arrays are read-only
 
 
 def _eight_bit(path: Path, values: np.ndarray) -> tuple[np.ndarray, str]:

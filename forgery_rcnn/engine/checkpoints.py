@@ -10,22 +10,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn, optim
+from torch import Tensor
 
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
 
 KEEP = 2
+FREE = ("device", "save_every", "tensorboard")  # settings that a resumed run may change
 
 
-def save_last(folder: Path, step: int, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Path:
+def best_path(folder: Path, index: int, stage: str) -> Path:
+    """Where the best weights of stage number `index` (from 0) go."""
+    return folder / f"best-{index + 1}-{stage}.safetensors"
+
+
+def save_last(folder: Path, step: int, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
     """Write the checkpoint of global step `step`; older ones but the newest `KEEP` go once it is whole."""
-    path = folder / f"last-{step:07d}.safetensors"
-    weights.write(path, tensors, meta)
+    weights.write(folder / f"last-{step:07d}.safetensors", tensors, meta)
     for old in sorted(folder.glob("last-*.safetensors"))[:-KEEP]:
         old.with_suffix(".json").unlink(missing_ok=True)
         old.unlink(missing_ok=True)
-    return path
 
 
 def newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Path, list[str]] | None:
@@ -43,22 +47,17 @@ def newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Path, list[
     return None
 
 
-def packed_optimiser(model: nn.Module, optimiser: optim.Optimizer) -> dict[str, Tensor]:
-    """Optimiser state -> tensors named optimiser/PARAMETER/STATE (AdamW's step count is a tensor already)."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    return {
-        f"optimiser/{names[parameter]}/{key}": value
-        for parameter, state in optimiser.state.items()
-        for key, value in state.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def unpack_optimiser(model: nn.Module, optimiser: optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """The inverse of `packed_optimiser`, into a fresh optimiser over the same parameters."""
-    parameters = dict(model.named_parameters())
-    for name, value in tensors.items():
-        if name.startswith("optimiser/"):
-            _, parameter, key = name.split("/")
-            target = parameters[parameter]
-            optimiser.state[target][key] = value if key == "step" else value.to(target.device)
+def require_same_run(meta: dict[str, Any], mine: dict[str, Any], path: Path) -> None:
+    """Raise InputError unless the checkpoint's config, data and number of processes are those of this run."""
+    if meta["data"] != mine["data"]:
+        raise InputError(f"{path}: was trained on other data than the data root holds now; use another --out")
+    if meta["world"] != mine["world"]:
+        raise InputError(
+            f"{path}: was trained by {meta['world']} processes, this is {mine['world']}; start as many to resume"
+        )
+    theirs = meta["config"]
+    other = [name for name, value in mine["config"].items() if name not in FREE and value != theirs.get(name)]
+    if other:
+        raise InputError(
+            f"{path}: was made with other settings ({', '.join(other)}); resume with the same, or use another --out"
+        )

@@ -72,11 +72,11 @@ class _Call:
 
     def __call__(self, run: RunConfig, out: Path) -> Path:
         """Train one run in `out` and save its pictures; -> its weights."""
-        trainer = Trainer(run, self.data.split, out, self.world, self.screen, self.stop, self.data.fingerprint)
-        if not (self.resume and trainer.resume()) and self.world.leads:
-            (out / "config.json").parent.mkdir(parents=True, exist_ok=True)
+        trainer = Trainer(run, self.data.split, self.data.fingerprint, out)
+        if self.world.leads:
+            out.mkdir(parents=True, exist_ok=True)
             (out / "config.json").write_text(json.dumps(to_dict(run), indent=1))
-        result = trainer.run()
+        result = trainer.run(self.world, self.screen, self.stop, self.resume)
         if self.world.leads:
             self.screen.say(f"weights: {result}")
             _pictures(trainer, out, self.screen)
@@ -84,21 +84,20 @@ class _Call:
 
 
 def _pictures(trainer: Trainer, out: Path, screen: Screen) -> None:
-    """The run's curves, and the overlays of the first images that its last stage was scored on."""
-    folder = out / "figures"
+    """The run's curves, and the overlays of some images that its last stage was scored on, most of them forged."""
+    folder, config = out / "figures", trainer.config
     draw.save(draw.curves(runlog.read_log(out / "log.jsonl")), folder / "curves.png")
-    subset = trainer.config.stages[-1].subset
-    items = trainer.split.validation if subset == "full" and trainer.split.validation else trainer.split.named(subset)
-    items = (
-        sorted(items, key=lambda r: r.label == "authentic")[: PICTURES - 1]
-        + [r for r in items if r.label == "authentic"][:1]
-    )
-    with autocast(trainer.world.device, trainer.config.precision):
-        for record in items:
-            loaded, found = predict_record(trainer.model.eval(), record, trainer.config.data, trainer.config.inference)
+    scored = trainer.scored_records(config.stages[-1])
+    chosen = [r for r in scored if r.label == "forged"][: PICTURES - 1] + [r for r in scored if r.label == "authentic"][
+        :1
+    ]
+    model = trainer.state.model.eval()  # the last stage ended by taking its best weights
+    with autocast(trainer.world.device, config.precision):
+        for record in chosen:
+            loaded, found = predict_record(model, record, config.data, config.inference)
             figure = draw.overlay(loaded.pixels, loaded.masks, found, record.key)
             draw.save(figure, folder / f"{record.label}-{record.case_id}.png")
-    screen.say(f"figures: {folder}/curves.png and {len(items)} overlays")
+    screen.say(f"figures: {folder}/curves.png and {len(chosen)} overlays")
 
 
 def _experiment(run: RunConfig, out: Path, trains: _Call) -> None:

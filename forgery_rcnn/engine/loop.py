@@ -1,4 +1,4 @@
-"""The training loop: stages one after the other, each from where the one before left off.
+"""The training loop: stages one after the other, each from the best weights of the one before.
 
 Nothing that happens here depends on what happened before it, but through the tensors and counters of a checkpoint:
 samplers, augmentation and the model's own sampling are seeded by position (seeding.py), the learning rate is a function
@@ -10,27 +10,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch import __version__ as torch_version
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 
 from forgery_rcnn import report
 from forgery_rcnn.config import RunConfig, Stage, to_dict
-from forgery_rcnn.data.dataset import Batch, EpochSampler, ForgeryDataset, make_loader
+from forgery_rcnn.data.dataset import Batch, EpochSampler, ForgeryDataset, Item, make_loader
+from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
 from forgery_rcnn.engine import checkpoints, freezing, optimisers, seeding
 from forgery_rcnn.engine.distributed import World
 from forgery_rcnn.engine.evaluate import evaluate
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Bar, RunLog, Screen, commit
+from forgery_rcnn.engine.state import RunState
 from forgery_rcnn.engine.stopping import Interrupted, StopSignal
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.models import weights, zoo
+from forgery_rcnn.models import weights
 from forgery_rcnn.models.segmenter import Segmenter
 
 SCORES = (
@@ -42,27 +43,6 @@ SCORES = (
     "false_alarm_rate",
     "baseline_all_authentic",
 )
-
-
-@dataclass
-class Position:
-    """Where the run is, and what of the present epoch and stage is already summed up. Saved with every checkpoint."""
-
-    stage: int = 0
-    epoch: int = 0
-    batch: int = 0
-    """Batches done in this epoch."""
-    step: int = 0
-    """Optimiser steps since the run began."""
-    stage_step: int = 0
-    lines: int = 0
-    """Lines of log.jsonl."""
-    sums: dict[str, float] = field(default_factory=dict)
-    """This epoch's losses so far, summed over batches."""
-    best: list[float] = field(default_factory=list)
-    """oF1, then Dice, of the best evaluation in this stage; empty before the first."""
-    stale: int = 0
-    """Evaluations since the best."""
 
 
 class _Losses(nn.Module):
@@ -77,172 +57,112 @@ class _Losses(nn.Module):
 
 
 class Trainer:
-    """One run: its model, its position, and the folder it writes to."""
+    """One run on one split, writing to one folder. `fingerprint` is the data set's."""
 
-    def __init__(
-        self, config: RunConfig, split: Split, out: Path, world: World, screen: Screen, stop: StopSignal, data: str
-    ) -> None:
-        """`data` is the data set's fingerprint. Builds the model from the seed and gives it its starting weights."""
-        self.config, self.split, self.out, self.world, self.screen, self.stop = config, split, out, world, screen, stop
+    def __init__(self, config: RunConfig, split: Split, fingerprint: str, out: Path) -> None:
+        self.config, self.split, self.out = config, split, out
         self.folder = out / "checkpoints"
-        self.provenance = {"config": to_dict(config), "commit": commit(), "data": data, "torch": str(torch.__version__)}
-        torch.manual_seed(seeding.mixed(config.seed))
-        self.model = zoo.build(config.model)
-        weights.start(self.model)
-        for stage in config.stages:  # a misspelt part fails now, not hours later
-            freezing.apply(self.model, (*stage.trainable, *stage.alternate_with), stage.frozen)
-            if not split.named(stage.subset):
+        self.about = {"config": to_dict(config), "commit": commit(), "data": fingerprint, "torch": str(torch_version)}
+
+    def run(self, world: World, screen: Screen, stop: StopSignal, resume: bool) -> Path:
+        """Train what is left of every stage; -> the file with the resulting weights. Raises Interrupted when asked to stop."""
+        self.world, self.screen, self.stop = world, screen, stop
+        self.about["world"] = world.size
+        self.state = RunState(self.config, world.device)
+        self._check_stages()
+        if resume:
+            self._resume()
+        self.saved_at = time.monotonic()
+        here = self.state.position
+        self.log = RunLog(self.out, here.lines, here.step, self.config.tensorboard) if world.leads else None
+        while self.state.position.stage < len(self.config.stages):
+            self._stage(self.config.stages[self.state.position.stage])
+        result = self.out / "model.safetensors"
+        if self.log is not None:
+            last = len(self.config.stages) - 1
+            weights.write(
+                result, *weights.read(checkpoints.best_path(self.folder, last, self.config.stages[last].name))
+            )
+            self.log.close()
+        world.wait()
+        return result
+
+    def scored_records(self, stage: Stage) -> list[Record]:
+        """What a stage is scored on: its own images (single, few), the validation split (full) where there is one."""
+        own = self.split.named(stage.subset)
+        return self.split.validation or own if stage.subset == "full" else own
+
+    def _check_stages(self) -> None:
+        """A misspelt part or an empty subset fails now, not hours later."""
+        for stage in self.config.stages:
+            freezing.apply(self.state.model, (*stage.trainable, *stage.alternate_with), stage.frozen)
+            if not self.split.named(stage.subset):
                 raise InputError(f"stage {stage.name!r}: subset {stage.subset!r} holds no image")
-        self.model.to(world.device)
-        self.average: AveragedModel | None = None
-        self._restart_average()
-        self.optimiser: torch.optim.Optimizer | None = None
-        self.log: RunLog | None = None
-        self.position = Position()
-        self._optimiser_tensors: dict[str, Tensor] = {}
-        self._saved_at = time.monotonic()
 
     # ---- checkpoints ------------------------------------------------------------------------------------------
 
-    def resume(self) -> bool:
-        """Take up the newest whole checkpoint; False when there is none. Raises InputError if it is of another run."""
+    def _resume(self) -> None:
         found = checkpoints.newest(self.folder)
         if found is None:
-            return False
+            self.screen.say(f"no checkpoint in {self.folder}: starting from the beginning")
+            return
         tensors, meta, path, passed = found
         for line in passed:
             self.screen.say(line)
-        self._check_same_run(meta, path)
-        weights.fit(self.model, {n[6:]: t for n, t in tensors.items() if n.startswith("model/")}, path, drop=())
-        self._restart_average()
-        if self.average is not None:
-            self.average.module.load_state_dict({n[4:]: t for n, t in tensors.items() if n.startswith("ema/")})
-            self.average.n_averaged.fill_(meta["averaged"])
-        self._optimiser_tensors = tensors
-        self.position = Position(**meta["position"])
-        self.screen.say(
-            f"resuming from {path} (stage {self.position.stage + 1}, epoch {self.position.epoch + 1}, batch {self.position.batch})"
-        )
-        return True
+        checkpoints.require_same_run(meta, self.about, path)
+        self.state.restore(tensors, meta, path)
+        here = self.state.position
+        self.screen.say(f"resuming from {path}: stage {here.stage + 1}, epoch {here.epoch + 1}, batch {here.batch + 1}")
 
-    def _check_same_run(self, meta: dict[str, Any], path: Path) -> None:
-        if meta["data"] != self.provenance["data"]:
-            raise InputError(
-                f"{path}: was trained on other data than {self.config.data.root or 'the sample'} holds now; use another --out"
-            )
-        if meta["world"] != self.world.size:
-            raise InputError(
-                f"{path}: was trained by {meta['world']} processes, this is {self.world.size}; start as many to resume"
-            )
-        mine, theirs = self.provenance["config"], meta["config"]
-        other = [
-            name
-            for name in mine
-            if name not in ("device", "save_every", "tensorboard") and mine[name] != theirs.get(name)
-        ]
-        if other:
-            raise InputError(
-                f"{path}: was made with other settings ({', '.join(other)}); resume with the same, or use another --out"
-            )
-
-    def save(self) -> None:
-        """Write a checkpoint from which `resume` goes on exactly."""
+    def _save(self) -> None:
         if self.world.leads:
-            tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
-            if self.average is not None:
-                tensors |= {f"ema/{name}": tensor for name, tensor in self.average.module.state_dict().items()}
-            tensors |= checkpoints.packed_optimiser(self.model, self.optimiser) if self.optimiser else {}
-            averaged = int(self.average.n_averaged) if self.average is not None else 0
-            meta = self.provenance | {"position": asdict(self.position), "world": self.world.size, "averaged": averaged}
-            checkpoints.save_last(self.folder, self.position.step, tensors, meta)
+            meta = self.about | self.state.values()
+            checkpoints.save_last(self.folder, self.state.position.step, self.state.tensors(), meta)
         self.world.wait()
-        self._saved_at = time.monotonic()
+        self.saved_at = time.monotonic()
 
-    def _best_path(self, index: int) -> Path:
-        return self.folder / f"best-{index + 1}-{self.config.stages[index].name}.safetensors"
+    def _pause_if_asked(self) -> None:
+        """Save when it is time; save and leave when a signal has come."""
+        asked = self.world.any(bool(self.stop))
+        due = self.world.any(self.world.leads and time.monotonic() - self.saved_at >= self.config.save_every)
+        if asked or due:
+            self._save()
+        if asked:
+            raise Interrupted(self.folder, self.stop.number)
 
-    def _save_weights(self, path: Path, scores: dict[str, Any]) -> None:
-        stage = self.config.stages[self.position.stage]
-        meta = self.provenance | {
-            "stage": stage.name,
-            "epoch": self.position.epoch + 1,
-            "step": self.position.step,
-            "scores": scores,
-        }
-        weights.write(path, self.scored.state_dict(), meta | {"thresholds": to_dict(self.config.inference)})
-
-    # ---- the run ----------------------------------------------------------------------------------------------
-
-    def run(self) -> Path:
-        """Train what is left of every stage; -> the file with the run's resulting weights."""
-        self.log = (
-            RunLog(self.out, self.position.lines, self.position.step, self.config.tensorboard)
-            if self.world.leads
-            else None
-        )
-        while self.position.stage < len(self.config.stages):
-            self._stage(self.config.stages[self.position.stage])
-        result = self.out / "model.safetensors"
-        if self.world.leads:
-            tensors, meta = weights.read(self._best_path(len(self.config.stages) - 1))
-            weights.write(result, tensors, meta)
-            self.log.close()
-        self.world.wait()
-        return result
-
-    @property
-    def scored(self) -> Segmenter:
-        """The model that is evaluated and kept: the running average where there is one."""
-        return self.average.module if self.average is not None else self.model
-
-    def _restart_average(self) -> None:
-        if self.config.ema_decay:
-            self.average = AveragedModel(
-                self.model, multi_avg_fn=get_ema_multi_avg_fn(self.config.ema_decay), use_buffers=True
-            )
-            self.average.eval()
+    # ---- training ---------------------------------------------------------------------------------------------
 
     def _stage(self, stage: Stage) -> None:
-        here = self.position
-        items = self.split.named(stage.subset)
-        moving = freezing.apply(self.model, (*stage.trainable, *stage.alternate_with), stage.frozen)
-        self.optimiser = optimisers.make(stage, [p for n, p in self.model.named_parameters() if n in set(moving)])
-        checkpoints.unpack_optimiser(self.model, self.optimiser, self._optimiser_tensors)
-        self._optimiser_tensors = {}
-        dataset = ForgeryDataset(items, self.config.data, self.config.model.image_size)
-        sampler = EpochSampler(
-            len(items), stage.batch_size, seeding.mixed(self.config.seed, here.stage), self.world.rank, self.world.size
-        )
-        loader = make_loader(dataset, sampler)
+        state, items = self.state, self.split.named(stage.subset)
+        index = state.position.stage
+        moving = set(freezing.apply(state.model, (*stage.trainable, *stage.alternate_with), stage.frozen))
+        parameters = [p for name, p in state.model.named_parameters() if name in moving]
+        state.use(optimisers.make(stage, parameters))
+        seed = seeding.mixed(self.config.seed, index)
+        sampler = EpochSampler(len(items), stage.batch_size, seed, self.world.rank, self.world.size)
+        loader = make_loader(ForgeryDataset(items, self.config.data, self.config.model.image_size), sampler)
         self.screen.say(
-            f"stage {here.stage + 1}/{len(self.config.stages)} {stage.name}: {len(items)} images, {stage.epochs} epochs of {len(sampler)} "
-            f"steps, {sum(p.numel() for p in self.model.parameters() if p.requires_grad) / 1e6:.1f} M parameters move"
+            f"stage {index + 1}/{len(self.config.stages)} {stage.name}: {len(items)} images, {stage.epochs} epochs of "
+            f"{len(sampler)} steps, {sum(p.numel() for p in parameters) / 1e6:.1f} M parameters move"
         )
-        while here.epoch < stage.epochs:
+        while state.position.epoch < stage.epochs:
             self._epoch(stage, sampler, loader)
-            if stage.patience and here.stale >= stage.patience:
-                self.screen.say(f"  no better score in {here.stale} evaluations: stage {stage.name} stops early")
+            if stage.patience and state.position.stale >= stage.patience:
+                self.screen.say(
+                    f"  no better score in {state.position.stale} evaluations: stage {stage.name} stops early"
+                )
                 break
-        self._end_stage()
-
-    def _end_stage(self) -> None:
-        """The next stage starts from this one's best weights."""
-        here = self.position
         self.world.wait()  # the best weights are on disk
-        path = self._best_path(here.stage)
-        weights.fit(self.model, weights.read(path)[0], path, drop=())
-        self._restart_average()
-        self.optimiser = None
-        self.position = Position(stage=here.stage + 1, step=here.step, lines=here.lines)
-        self.save()
+        state.next_stage(checkpoints.best_path(self.folder, index, stage.name))
+        self._save()
 
-    def _epoch(self, stage: Stage, sampler: EpochSampler, loader: Any) -> None:
-        here = self.position
-        second = stage.alternate_every and here.epoch // stage.alternate_every % 2 == 1
-        freezing.apply(self.model, stage.alternate_with if second else stage.trainable, stage.frozen)
-        freezing.set_modes(self.model)
-        forward: nn.Module = _Losses(self.model)
-        if self.world.size > 1:
+    def _epoch(self, stage: Stage, sampler: EpochSampler, loader: DataLoader[Item]) -> None:
+        here = self.state.position
+        swapped = stage.alternate_every and here.epoch // stage.alternate_every % 2 == 1
+        freezing.apply(self.state.model, stage.alternate_with if swapped else stage.trainable, stage.frozen)
+        freezing.set_modes(self.state.model)
+        forward: nn.Module = _Losses(self.state.model)
+        if self.world.size > 1:  # wrapped anew: it takes note of what is frozen
             forward = DistributedDataParallel(forward, find_unused_parameters=True)
         sampler.set(here.epoch, here.batch)
         began, seen = time.monotonic(), 0
@@ -252,9 +172,8 @@ class Trainer:
                 seen += len(batch[0]) * self.world.size
                 bar(f"loss {loss:.3f}  {seen / (time.monotonic() - began):.1f} images/s")
                 self._pause_if_asked()
-        values = self._epoch_values(stage, len(sampler), seen, time.monotonic() - began)
-        last = here.epoch + 1 == stage.epochs
-        if last or (here.epoch + 1) % stage.evaluate_every == 0:
+        values = self._epoch_values(stage, len(sampler), seen / (time.monotonic() - began))
+        if here.epoch + 1 == stage.epochs or (here.epoch + 1) % stage.evaluate_every == 0:
             values |= self._evaluate(stage)
         if self.log is not None:
             self.log.epoch(values)
@@ -263,23 +182,22 @@ class Trainer:
 
     def _step(self, stage: Stage, forward: nn.Module, batch: Batch, steps_per_epoch: int) -> float:
         """One optimiser step; -> its summed loss. Raises InputError when a loss or the gradient is not finite."""
-        here = self.position
+        state, here = self.state, self.state.position
         images, targets, keys = batch
-        for group in self.optimiser.param_groups:
+        for group in state.optimiser.param_groups:
             group["lr"] = optimisers.learning_rate(stage, here.stage_step, steps_per_epoch)
         seeding.seed_step(self.config.seed, here.stage, here.stage_step, self.world.rank)
         with autocast(self.world.device, self.config.precision):
             losses = forward(images, targets)
-        total = sum(losses.values())
         values = {name: float(value.detach()) for name, value in losses.items()}
         self._require_finite(values, keys)
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], stage.clip_norm)
+        state.optimiser.zero_grad(set_to_none=True)
+        sum(losses.values()).backward()
+        norm = nn.utils.clip_grad_norm_([p for p in state.model.parameters() if p.requires_grad], stage.clip_norm)
         self._require_finite(values | {"gradient norm": float(norm)}, keys)
-        self.optimiser.step()
-        if self.average is not None:
-            self.average.update_parameters(self.model)
+        state.optimiser.step()
+        if state.average is not None:
+            state.average.update_parameters(state.model)
         for name, value in values.items():
             here.sums[name] = here.sums.get(name, 0.0) + value
         here.batch, here.step, here.stage_step = here.batch + 1, here.step + 1, here.stage_step + 1
@@ -290,40 +208,29 @@ class Trainer:
             return
         listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         raise InputError(
-            f"step {self.position.step + 1}: a loss is not finite ({listed}) on images {', '.join(keys)}; "
+            f"step {self.state.position.step + 1}: a loss is not finite ({listed}) on images {', '.join(keys)}; "
             "lower the stage's lr, or use --precision float32"
         )
 
-    def _pause_if_asked(self) -> None:
-        """Save when it is time; save and leave when a signal has come."""
-        asked = self.world.any(bool(self.stop))
-        due = self.world.any(self.world.leads and time.monotonic() - self._saved_at >= self.config.save_every)
-        if asked or due:
-            self.save()
-        if asked:
-            raise Interrupted(self.folder, self.stop.number)
-
-    # ---- evaluation -------------------------------------------------------------------------------------------
+    # ---- scores -----------------------------------------------------------------------------------------------
 
     def _evaluate(self, stage: Stage) -> dict[str, Any]:
-        """Score the stage's own images (single, few) or the validation split (full); keep the weights if best so far."""
-        here = self.position
-        items = self.split.named(stage.subset)
-        if stage.subset == "full":
-            items = self.split.validation or items
-        model = self.scored.eval()
-        share = items[self.world.rank :: self.world.size]
-        with (
-            self.screen.bar(f"{stage.name} evaluation", len(share)) as bar,
-            autocast(self.world.device, self.config.precision),
-        ):
+        """Score the stage's records; keep the weights if they are the best so far in this stage."""
+        here = self.state.position
+        model = self.state.scored.eval()
+        share = self.scored_records(stage)[self.world.rank :: self.world.size]
+        title = f"{stage.name} evaluation"
+        with self.screen.bar(title, len(share)) as bar, autocast(self.world.device, self.config.precision):
             rows = evaluate(model, share, self.config.data, self.config.inference, lambda: self._advance(bar))
         found = report.summary(self.world.gathered(rows))
         score = [found["of1_mean"], found["dice_mean"]]
         if score > here.best:
             here.best, here.stale = score, 0
             if self.world.leads:
-                self._save_weights(self._best_path(here.stage), {name: found[name] for name in (*SCORES, "images")})
+                scores = {name: found[name] for name in (*SCORES, "images")}
+                meta = self.about | {"stage": stage.name, "epoch": here.epoch + 1, "step": here.step, "scores": scores}
+                meta |= {"thresholds": to_dict(self.config.inference)}
+                weights.write(checkpoints.best_path(self.folder, here.stage, stage.name), model.state_dict(), meta)
         else:
             here.stale += 1
         return {name: found[name] for name in SCORES}
@@ -331,28 +238,21 @@ class Trainer:
     def _advance(self, bar: Bar) -> None:
         bar()
         if self.stop and self.world.size == 1:  # several ranks agree at the next step instead
-            self.save()
+            self._save()
             raise Interrupted(self.folder, self.stop.number)
 
-    def _epoch_values(self, stage: Stage, steps: int, seen: int, seconds: float) -> dict[str, Any]:
-        here = self.position
+    def _epoch_values(self, stage: Stage, steps: int, images_per_s: float) -> dict[str, Any]:
+        here = self.state.position
         means = {name: value / steps for name, value in here.sums.items()}
-        return {
-            "stage": stage.name,
-            "epoch": here.epoch + 1,
-            "step": here.step,
-            "lr": self.optimiser.param_groups[0]["lr"],
-            "loss": sum(means.values()),
-            **means,
-            "images_per_s": round(seen / seconds, 3) if seconds and seen else 0.0,
-        }
+        about = {"stage": stage.name, "epoch": here.epoch + 1, "step": here.step}
+        rates = {"lr": self.state.optimiser.param_groups[0]["lr"], "images_per_s": round(images_per_s, 3)}
+        return about | rates | {"loss": sum(means.values())} | means
 
     def _say_epoch(self, stage: Stage, values: dict[str, Any]) -> None:
-        scores = ""
+        line = f"  epoch {values['epoch']:>3}/{stage.epochs}  loss {values['loss']:.4f}  lr {values['lr']:.1e}  "
+        line += f"{values['images_per_s']:.1f} images/s"
         if "of1_mean" in values:
-            scores = f"   oF1 {values['of1_mean']:.4f} (all authentic {values['baseline_all_authentic']:.4f})  Dice {values['dice_mean']:.4f}"
-        if scores or stage.evaluate_every == 1:
-            self.screen.say(
-                f"  epoch {values['epoch']:>3}/{stage.epochs}  loss {values['loss']:.4f}  lr {values['lr']:.1e}  "
-                f"{values['images_per_s']:.1f} images/s{scores}"
-            )
+            line += f"   oF1 {values['of1_mean']:.4f} (all authentic {values['baseline_all_authentic']:.4f})"
+            line += f"  Dice {values['dice_mean']:.4f}"
+        if "of1_mean" in values or stage.evaluate_every == 1:
+            self.screen.say(line)
