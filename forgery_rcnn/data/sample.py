@@ -69,7 +69,7 @@ class Scene(NamedTuple):
 
 
 # The image that the first training stage overfits.
-SINGLE = Plan(10017, (384, 512), "RGB", ("copy_move", "splice"), 0.1, ("coins.png", "ihc.png"))
+SINGLE = Plan(10017, (384, 512), "RGB", ("copy_move", "splice"), 0.13, ("coins.png", "ihc.png"))
 
 
 def default_root() -> Path:
@@ -120,21 +120,21 @@ def _stamp(folder: Path, seed: int) -> dict[str, object]:
 
 def _fill(folder: Path, seed: int) -> None:
     """Draw and write the whole data set into the new `folder`, the stamp last."""
-    rng = np.random.default_rng([VERSION, seed])
+    rng = np.random.default_rng([VERSION, seed])  # each figure draws from its own child of it
     train, test = _hosts("train"), _hosts("test")
     for plan in _plans(range(10001, 10073), train, rng):
-        before, after, masks = _figure(plan, train, rng)
+        before, after, masks = _figure(plan, train, rng.spawn(1)[0])
         _write(folder / "train_images" / "forged" / f"{plan.case}.png", after)
         _write(folder / "train_masks" / f"{plan.case}.npy", masks)
         if plan.case % 7 != 3:  # as in the real data, some forged figures have no authentic twin
             _write(folder / "train_images" / "authentic" / f"{plan.case}.png", before)
     for plan in _plans(range(20001, 20007), train, rng):
-        _, after, masks = _figure(plan, train, rng)
+        _, after, masks = _figure(plan, train, rng.spawn(1)[0])
         _write(folder / "supplemental_images" / f"{plan.case}.png", after)
         _write(folder / "supplemental_masks" / f"{plan.case}.npy", masks)
     solution: list[tuple[object, ...]] = [("case_id", "annotation", "shape")]
     for plan in _plans(range(30001, 30017), test, rng):
-        _, after, masks = _figure(plan if plan.case % 2 else replace(plan, kinds=()), test, rng)
+        _, after, masks = _figure(plan if plan.case % 2 else replace(plan, kinds=()), test, rng.spawn(1)[0])
         _write(folder / "test_images" / f"{plan.case}.png", after)
         codes = [rle.encode(rle.runs_of(mask), rle.RECODAI) for mask in masks]
         solution.append((plan.case, ";".join(codes) or "authentic", json.dumps(plan.size)))
@@ -224,7 +224,8 @@ def _scene(plan: Plan, names: tuple[str, ...], hosts: Hosts, rng: np.random.Gene
 
 def _view(host: np.ndarray, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """(H, W, 3) host -> (*size, 3) uint8, a piece of it, resized, half the time mirrored; the liveliest of four."""
-    factor = min(host.shape[0] / size[0], host.shape[1] / size[1], 1.6) * rng.uniform(0.7, 1.0)  # host pixels per pixel
+    largest = min(host.shape[0] / size[0], host.shape[1] / size[1], 1.6)
+    factor = rng.uniform(max(0.55 * largest, 0.4), largest)  # host pixels per pixel of the view
     height, width = int(size[0] * factor), int(size[1] * factor)
     corners = rng.integers(0, (host.shape[0] - height + 1, host.shape[1] - width + 1), (4, 2))
     piece = max((host[y : y + height, x : x + width] for y, x in corners), key=np.std)
@@ -276,7 +277,7 @@ def _shape(canvas: np.ndarray, room: np.ndarray, area: float, rng: np.random.Gen
     for spots in (cv2.subtract(cv2.medianBlur(grey, 5), around), cv2.subtract(around, cv2.medianBlur(grey, 5))):
         binary = cv2.threshold(spots, 0, 255, cv2.THRESH_OTSU)[1]
         hulls = map(cv2.convexHull, cv2.findContours(binary, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0])
-        outlines += [hull for hull in hulls if 0.5 * area < cv2.contourArea(hull) < 1.5 * area]
+        outlines += [hull for hull in hulls if 0.5 * area < cv2.contourArea(hull) < 1.8 * area]
     objects = [outlines[i] for i in rng.permutation(len(outlines))]
     for number, outline in enumerate(objects + [_outline(room.shape, area, rng) for _ in range(40)]):
         shape = cv2.fillPoly(np.zeros(room.shape, np.uint8), [outline], 1) > 0

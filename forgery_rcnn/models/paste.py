@@ -10,16 +10,21 @@ from forgery_rcnn.instances import Instances, Prediction
 
 
 def paste(
-    boxes: np.ndarray, grids: np.ndarray, scores: np.ndarray, size: tuple[int, int], mask_threshold: float
+    boxes: np.ndarray,
+    mask_boxes: np.ndarray,
+    grids: np.ndarray,
+    scores: np.ndarray,
+    size: tuple[int, int],
+    mask_threshold: float,
 ) -> Prediction:
     """(N, 4) boxes and (N, M, M) mask probabilities, float32 -> Prediction in an image of `size` = (H, W).
 
-    Each grid is stretched over its box (bilinear between the centres of its cells) and cut at `mask_threshold`; the
-    heat map holds the largest score x mask probability at each pixel.
+    Each grid is stretched over its mask box (bilinear between the centres of its cells) and cut at `mask_threshold`;
+    the heat map holds the largest score x mask probability at each pixel.
     """
     heatmap = np.zeros(size, np.float32)
     runs = []
-    for box, grid, score in zip(boxes, grids, scores, strict=True):
+    for box, grid, score in zip(mask_boxes, grids, scores, strict=True):
         (x0, y0), crop = _stretch(box, grid, size)
         runs.append(rle.runs_of(crop >= mask_threshold, size, (x0, y0)))
         window = heatmap[y0 : y0 + crop.shape[0], x0 : x0 + crop.shape[1]]

@@ -1,0 +1,124 @@
+"""Weights on disk: whole or refused, and refused with the reason."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from forgery_rcnn.config import ModelConfig, RunConfig, to_dict
+from forgery_rcnn.errors import InputError
+from forgery_rcnn.models import weights, zoo
+
+SOME = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(0)}
+
+
+def saved(path: Path, config: ModelConfig) -> Path:
+    torch.manual_seed(0)
+    model = zoo.build(weights.settled(config))
+    weights.write(path, model.state_dict(), {"config": to_dict(RunConfig(model=model.config))})
+    return path
+
+
+def test_write_then_read(tmp_path: Path) -> None:
+    weights.write(tmp_path / "deep/w.safetensors", SOME, {"note": 3})
+    tensors, meta = weights.read(tmp_path / "deep/w.safetensors")
+    assert meta["note"] == 3
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in SOME.items())
+    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["w.json", "w.safetensors"], "no temporary file stays"
+
+
+@pytest.mark.parametrize("part", ["w.safetensors", "w.json"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "missing"])
+def test_damage_is_noticed(tmp_path: Path, part: str, damage: str) -> None:
+    weights.write(tmp_path / "w.safetensors", SOME, {"note": "x" * 50})
+    file = tmp_path / part
+    data = file.read_bytes()
+    if damage == "missing":
+        file.unlink()
+    else:
+        flipped = data[:-4] + bytes([data[-4] ^ 1]) + data[-3:]
+        file.write_bytes({"cut": data[: len(data) // 2], "flip": flipped, "empty": b""}[damage])
+    with pytest.raises(InputError, match=r"truncated or changed|damaged|no such file"):
+        weights.read(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("failing", ["save_file", "fsync", "replace"])
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    path = tmp_path / "w.safetensors"
+    weights.write(path, SOME, {"note": "old"})
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(*((weights, "save_file", full) if failing == "save_file" else (os, failing, full)))
+    with pytest.raises(InputError, match=r"w.safetensors: cannot be saved \(the disk is full\); free some space"):
+        weights.write(path, {"a": torch.ones(3)}, {"note": "new"})
+    monkeypatch.undo()
+    assert weights.read(path)[1]["note"] == "old"
+    assert len(list(tmp_path.iterdir())) == 2, "no temporary file stays"
+
+
+def test_resolve_names_files_runs_and_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "weights")
+    with pytest.raises(InputError, match="no weights yet: train some"):
+        weights.resolve(None)
+    for at, name in enumerate(("runs/old/model", "runs/new/model", "runs/new/checkpoints/best-1-one", "weights/good")):
+        weights.write(Path(f"{name}.safetensors"), SOME, {})
+        os.utime(f"{name}.safetensors", (at, at))
+    assert weights.resolve(None) == Path("runs/new/model.safetensors")
+    assert weights.resolve("runs/old") == weights.resolve("old").absolute().relative_to(tmp_path)
+    assert weights.resolve("runs/new/checkpoints").name == "best-1-one.safetensors"
+    assert weights.resolve("good") == tmp_path / "weights/good.safetensors"
+    weights.write(tmp_path / "weights/pretrained_final.safetensors", SOME, {})
+    assert weights.resolve(None).name == "pretrained_final.safetensors"
+    with pytest.raises(InputError, match="--weights nothing: no such file"):
+        weights.resolve("nothing")
+
+
+def test_weights_of_another_architecture(tmp_path: Path, tiny_model: ModelConfig) -> None:
+    path = saved(tmp_path / "w.safetensors", tiny_model)
+    meta = json.loads(path.with_suffix(".json").read_text())
+    meta["config"]["model"]["backbone"] = "mobilenet_v3_large"
+    path.with_suffix(".json").write_text(json.dumps(meta))
+    with pytest.raises(InputError, match=r"another architecture than mask_rcnn/mobilenet_v3_large .* missing") as error:
+        weights.load(str(path), ModelConfig())
+    assert "\n" not in str(error.value)
+
+
+def test_old_pth_files(tmp_path: Path, tiny_model: ModelConfig) -> None:
+    model = zoo.build(weights.settled(tiny_model))
+    torch.save({"state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, tmp_path / "good.pth")
+    loaded = weights.load(str(tmp_path / "good.pth"), weights.settled(tiny_model)).model.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items())
+    torch.save({"model": model}, tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "good.pth").read_bytes()[:5000])
+    (tmp_path / "text.pth").write_text("not weights")
+    torch.save([1, 2], tmp_path / "list.pth")
+    for name, message in (("whole", "refused"), ("cut", "not a readable|refused"), ("text", "refused|not a readable"), ("list", "no state_dict")):
+        with pytest.raises(InputError, match=message):
+            weights.load(str(tmp_path / f"{name}.pth"), tiny_model)
+
+
+def test_training_starts_from_a_file_and_norm_follows_it(tmp_path: Path, tiny_model: ModelConfig) -> None:
+    path = saved(tmp_path / "w.safetensors", tiny_model)
+    config = weights.settled(replace(tiny_model, weights=str(path)))
+    assert config.norm == "group"
+    torch.manual_seed(5)
+    model = zoo.build(config)
+    weights.start(model)
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in weights.read(path)[0].items())
+
+
+def test_coco_weights_need_their_backbone() -> None:
+    with pytest.raises(InputError, match="model.weights coco exists for resnet50"):
+        ModelConfig(weights="coco")
+    with pytest.raises(InputError, match="norm group cannot take over the batch norms"):
+        ModelConfig(backbone="resnet50", weights="coco", norm="group")
+    assert weights.settled(ModelConfig(backbone="resnet50", weights="coco")).norm == "frozen_batch"
