@@ -11,37 +11,33 @@ from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Instances
 from forgery_rcnn.submission import Truth
 
+LABELS = ("forged", "authentic")
 Reader = Callable[[Path, tuple[int, int]], Instances | None]
 
 
-def of_root(root: Path, cases: Collection[str]) -> dict[str, Truth]:
-    """The truth of the images of a data root that carry these case ids.
+def of_root(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
+    """A data root, or its train_images/forged or train_images/authentic -> the truth of the images with these case ids.
 
-    An id that occurs authentic and forged is read as what fits all of `cases`: where every case is a forged id, the
-    forged images are meant. Raises InputError when the cases fit neither side.
+    In a root an id may occur authentic and forged. The side is meant whose ids are exactly `cases`, else the only side
+    that has them all. Raises InputError when that leaves a doubt, or when an id is unknown.
     """
+    named = folder.name if folder.parent.name == "train_images" and folder.name in LABELS else None
+    root = folder.parents[1] if named else folder
     found = records.scan(root)
-    by_label = {label: {r.case_id: r for r in found if r.label == label} for label in ("forged", "authentic")}
+    sides = {label: {r.case_id: r for r in found if r.label == label} for label in LABELS if named in (None, label)}
     wanted = set(cases)
-    sides = [label for label, side in by_label.items() if wanted == side.keys()]
-    sides = sides or [label for label, side in by_label.items() if wanted <= side.keys()]
-    if len(sides) == 2:
+    unknown = sorted(wanted - set().union(*sides.values()))
+    if unknown:
+        raise InputError(f"{folder}: {len(unknown)} case ids of the submission are not there (first: {unknown[0]})")
+    fitting = [side for side in sides.values() if side.keys() == wanted]
+    fitting = fitting or [side for side in sides.values() if side.keys() >= wanted]
+    if not fitting and not any(wanted & sides["forged"].keys() & sides["authentic"].keys()):
+        fitting = [sides["forged"] | sides["authentic"]]  # a mixed folder, every id of it known on one side only
+    if len(fitting) != 1:
         raise InputError(
-            f"{root}: all {len(wanted)} case ids occur authentic and forged; pass a solution CSV, or predict one whole folder"
+            f"{root}: the case ids occur authentic and forged; pass --solution {root}/train_images/forged (or /authentic)"
         )
-    if not sides and wanted <= by_label["forged"].keys() | by_label["authentic"].keys():
-        both = wanted & by_label["forged"].keys() & by_label["authentic"].keys()
-        if both:
-            raise InputError(
-                f"{root}: case id {sorted(both)[0]} occurs authentic and forged; pass a solution CSV that says which"
-            )
-        sides = ["forged", "authentic"]
-    if not sides:
-        known = by_label["forged"].keys() | by_label["authentic"].keys()
-        raise InputError(
-            f"{root}: {len(wanted - known)} case ids of the submission are not there ({sorted(wanted - known)[0]}, ...)"
-        )
-    return {r.case_id: _truth(r) for label in sides for r in by_label[label].values() if r.case_id in wanted}
+    return {case: _truth(fitting[0][case]) for case in cases}
 
 
 def _truth(record: records.Record) -> Truth:

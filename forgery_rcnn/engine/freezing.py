@@ -10,7 +10,7 @@ from forgery_rcnn.errors import InputError
 from forgery_rcnn.models.segmenter import Segmenter
 
 
-def parts(model: nn.Module, depth: int = 2) -> list[str]:
+def parts(model: nn.Module, depth: int = 3) -> list[str]:
     """The names that a stage may use: prefixes of parameter names, down to `depth` levels."""
     names = (name.split(".")[:-1] for name, _ in model.named_parameters())
     return sorted({".".join(path[:level]) for path in names for level in range(1, min(depth, len(path)) + 1)})

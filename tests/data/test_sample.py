@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from forgery_rcnn import rle
-from forgery_rcnn.data import sample
+from forgery_rcnn.data import sample, sample_figures
 from forgery_rcnn.errors import InputError
 
 
@@ -48,7 +48,9 @@ def forged_pairs(root: Path) -> list[tuple[Path, Path]]:
     """-> (image, mask) files of all forged training and supplemental figures."""
     folders = (("train_images/forged", "train_masks"), ("supplemental_images", "supplemental_masks"))
     return [
-        (image, root / masks / f"{image.stem}.npy") for images, masks in folders for image in sorted((root / images).iterdir())
+        (image, root / masks / f"{image.stem}.npy")
+        for images, masks in folders
+        for image in sorted((root / images).iterdir())
     ]
 
 
@@ -69,7 +71,11 @@ def test_layout_and_counts(root: Path) -> None:
     assert len(stems(root / "test_images")) == 16
     assert all(stem.isdecimal() for stem in forged)
     assert not (forged & stems(root / "test_images")) and not (forged & stems(root / "supplemental_images"))
-    assert {path.name for path in root.iterdir() if path.is_file()} == {"solution.csv", "sample_submission.csv", sample.STAMP}
+    assert {path.name for path in root.iterdir() if path.is_file()} == {
+        "solution.csv",
+        "sample_submission.csv",
+        sample.STAMP,
+    }
     assert json.loads((root / sample.STAMP).read_text()).keys() == {"version", "seed", "counts"}
     assert [path.name for path in root.parent.iterdir()] == ["set"]  # no scratch folder left beside it
 
@@ -119,7 +125,7 @@ def test_overfitting_image_has_two_large_regions(root: Path) -> None:
 
 
 def test_forged_equals_its_twin_outside_the_masks(root: Path) -> None:
-    reach = np.ones((2 * sample.FEATHER + 1, 2 * sample.FEATHER + 1), np.uint8)
+    reach = np.ones((2 * sample_figures.FEATHER + 1, 2 * sample_figures.FEATHER + 1), np.uint8)
     for twin in sorted((root / "train_images" / "authentic").iterdir()):
         before, after = pixels(twin), pixels(root / "train_images" / "forged" / twin.name)
         assert before.shape == after.shape and before.dtype == after.dtype
@@ -135,8 +141,8 @@ def test_every_region_but_the_source_is_changed(root: Path) -> None:
     copied, spliced = np.load(root / "train_masks" / "10017.npy")
     number, parts = cv2.connectedComponents(copied)
     changes = [np.abs(before - after)[parts == part].mean() for part in range(1, number)]
-    assert sorted(changes)[0] == 0.0 and sorted(changes)[1] >= sample.VISIBLE
-    assert np.abs(before - after)[spliced > 0].mean() >= sample.VISIBLE
+    assert sorted(changes)[0] == 0.0 and sorted(changes)[1] >= sample_figures.VISIBLE
+    assert np.abs(before - after)[spliced > 0].mean() >= sample_figures.VISIBLE
 
 
 def test_solution_decodes_and_matches_the_submission_template(root: Path) -> None:
@@ -192,7 +198,7 @@ def test_interrupted_build_leaves_nothing_that_looks_complete(
 
     blank = np.zeros((8, 8), np.uint8)
     monkeypatch.setattr(sample, "_write", interrupted)
-    monkeypatch.setattr(sample, "_figure", lambda plan, hosts, rng: (blank, blank, blank[None]))
+    monkeypatch.setattr(sample, "figure", lambda plan, hosts, rng: (blank, blank, blank[None]))
     with pytest.raises(KeyboardInterrupt):
         sample.build(tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
@@ -200,7 +206,9 @@ def test_interrupted_build_leaves_nothing_that_looks_complete(
     assert (sample.build(tmp_path / "set") / sample.STAMP).is_file()
 
 
-def test_missing_file_other_seed_and_other_version_are_built_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_file_other_seed_and_other_version_are_built_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sample, "_fill", stub_fill)
     out = sample.build(tmp_path / "set")
     part = out / "train_masks" / "1.npy"
