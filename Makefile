@@ -6,7 +6,7 @@ PY     := $(VENV)/bin/python
 # Spinning OpenMP threads make torch 9-17x slower beside any other busy process.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: venv demo test lint format clean-demo
+.PHONY: venv demo results test lint format clean-demo
 
 venv: $(VENV)/.complete
 
@@ -21,6 +21,13 @@ demo: venv clean-demo
 	$(PY) encode_submission.py --weights $(DEMO) --out $(DEMO)/submission
 	$(PY) scoring.py --submission $(DEMO)/submission/submission.csv --solution data/sample/solution.csv --json $(DEMO)/report.json --csv $(DEMO)/report.csv
 	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), model.safetensors, submission/ (submission.csv, overlays/), report.json"
+
+# The recorded runs that README and docs quote.
+results: venv
+	rm -rf runs/overfit_one runs/overfit_few
+	$(PY) edarnn.py overfit_one --out runs/overfit_one
+	$(PY) edarnn.py overfit_few --out runs/overfit_few
+	PYTHONPATH=. $(PY) benchmarks/record.py docs/results/overfit.md runs/overfit_one runs/overfit_few
 
 clean-demo:
 	rm -rf $(DEMO)

@@ -44,6 +44,17 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
+class Known:
+    """The truth of one image, if there is one: instances None = authentic. False where nothing is known."""
+
+    instances: Instances | None = None
+    state: Literal["unknown", "known"] = "unknown"
+
+    def __bool__(self) -> bool:
+        return self.state == "known"
+
+
+@dataclass(frozen=True)
 class Job:
     """What to predict, with what, and where to."""
 
@@ -66,9 +77,9 @@ class Job:
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0, or 1 when some images could not be read: they are named, and have no row."""
+    """Returns 0, or 1 when some images or masks could not be read: they are named; such an image has no row."""
     job = tyro.cli(Job, args=argv, prog="encode_submission.py", description=__doc__)
-    from forgery_rcnn.data import collection, records, truths
+    from forgery_rcnn.data import collection, records, sample, truths
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.models import weights
@@ -76,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     folder, source, screen = job.images, job.masks, Screen()
     if folder is None:
         root = collection.root_of(DataConfig())
-        folder, source = root / "test_images", source or root / collection.SOLUTION
+        folder, source = root / "test_images", source or root / sample.SOLUTION
     files = records.image_files(folder)
     found = weights.load(job.weights, job.model)
     found.model.to(device_of(job.device))
@@ -92,54 +103,59 @@ def _predict(job: Job, files: list[Path], found: Restored, truth: Reader | None,
     from forgery_rcnn.inference import pipeline
 
     thresholds = job.inference.over(from_dict(InferenceConfig, found.meta.get("thresholds", {})))
-    answers, rows, problems, drawn = {}, [], [], 0
+    answers: dict[str, Instances | None] = {}
+    rows: list[report.ImageRow] = []
+    problems: list[str] = []
+    drawn = 0
     with screen.bar("predicting", len(files)) as bar, autocast(found.model.device, job.precision):
         for path in files:
+            bar()
             try:
                 pixels = images.read(path).pixels
-                true = truth(path, pixels.shape[:2]) if truth else None
             except InputError as error:
-                problems.append(str(error))
-                screen.say(f"error: {error}")
+                problems.append(f"{error} (no row)")
                 continue
             prediction = pipeline.predict_image(found.model, pixels, thresholds)
             answers[path.stem] = pipeline.answer(prediction)
-            if truth:
-                rows.append(
-                    report.image_row(path.stem, answers[path.stem], true, pixels.shape[:2], prediction.image_score)
-                )
-            screen.say(_line(path.stem, prediction, true, truth is not None))
-            if drawn < job.overlays and (truth or answers[path.stem]):
-                _draw(job.out / "overlays" / f"{path.stem}.png", pixels, true, truth is not None, prediction)
+            known = Known()
+            if truth is not None:
+                try:
+                    known = Known(truth(path, pixels.shape[:2]), "known")
+                except InputError as error:  # the prediction stands all the same
+                    problems.append(f"{error} (not scored)")
+            if known:
+                score = prediction.image_score
+                rows.append(report.image_row(path.stem, answers[path.stem], known.instances, pixels.shape[:2], score))
+            screen.say(_line(path.stem, prediction, known))
+            if drawn < job.overlays and (known or answers[path.stem]):
+                _draw(job.out / "overlays" / f"{path.stem}.png", pixels, known, prediction)
                 drawn += 1
-            bar()
     if not answers:
-        raise InputError(f"none of the {len(files)} images could be read")
+        raise InputError(f"none of the {len(files)} images could be read; the first: {problems[0]}")
     _finish(job.out, answers, rows, screen)
-    if problems:
-        screen.say(f"{len(problems)} of {len(files)} images could not be read and have no row: {problems[0]}")
+    for line in problems:
+        screen.say(f"error: {line}")
     return 1 if problems else 0
 
 
-def _line(case: str, prediction: Prediction, true: Instances | None, known: bool) -> str:
+def _line(case: str, prediction: Prediction, known: Known) -> str:
     """What is printed per image: the boxes' scores, mask sums, intersection, Dice."""
     scores = " ".join(f"{score:.2f}" for score in prediction.scores) or "none"
     union = prediction.instances.union()
     line = f"{case}: scores {scores} | predicted {int(union[:, 1].sum())} px"
     if not known:
         return line
-    truth = true.union() if true is not None else rle.EMPTY
+    truth = rle.EMPTY if known.instances is None else known.instances.union()
     common, _, area = metrics.pixel_counts(union, truth)
-    of1 = metrics.image_score(prediction.instances if len(union) else None, true)
+    of1 = metrics.image_score(prediction.instances if len(prediction.instances) else None, known.instances)
     return f"{line}, true {area} px, intersection {common} px | Dice {metrics.dice(union, truth):.4f}, oF1 {of1:.4f}"
 
 
-def _draw(path: Path, pixels: np.ndarray, true: Instances | None, known: bool, prediction: Prediction) -> None:
+def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) -> None:
     from forgery_rcnn import draw
 
-    empty = Instances(prediction.instances.size)
-    masks = (true if true is not None else empty).masks() if known else None
-    draw.save(draw.overlay(pixels, masks, prediction, path.stem), path)
+    truth = known.instances or Instances(prediction.instances.size)
+    draw.save(draw.overlay(pixels, truth.masks() if known else None, prediction, path.stem), path)
 
 
 def _finish(out: Path, answers: dict[str, Instances | None], rows: list[report.ImageRow], screen: Screen) -> None:

@@ -32,8 +32,12 @@ def command(main: Callable[..., int]) -> Callable[..., int]:
                 file=sys.stderr,
             )
             return 2
-        except BrokenPipeError:  # the reader of our output (head, less) has gone; nothing is left to say
-            sys.stdout = open(os.devnull, "w")
-            return 141
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):  # the reader of our output (head, less) has gone
+                sys.stdout = open(os.devnull, "w")
+                return 141
+            # A full disk, a folder without permission: the user's to mend, wherever it was met.
+            print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+            return 2
 
     return wrapped

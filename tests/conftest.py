@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def textured(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """(height, width, 3) uint8 noise with some structure."""
     coarse = rng.integers(60, 200, (height // 8 + 1, width // 8 + 1, 3))
-    return (coarse.repeat(8, 0).repeat(8, 1)[:height, :width] + rng.integers(-20, 20, (height, width, 3))).astype(np.uint8)
+    return (coarse.repeat(8, 0).repeat(8, 1)[:height, :width] + rng.integers(-20, 20, (height, width, 3))).astype(
+        np.uint8
+    )
 
 
 def make_root(folder: Path, cases: int = 6, seed: int = 0) -> Path:
@@ -91,7 +93,9 @@ def run() -> Run:
 
     def start(script: str, *flags: str | Path, cwd: Path = ROOT, before: Sequence[str] = ()) -> subprocess.Popen[str]:
         command = [sys.executable, *before, str(ROOT / script), *map(str, flags)]
-        return subprocess.Popen(command, env=environment, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            command, env=environment, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
 
     return start
 

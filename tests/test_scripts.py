@@ -16,10 +16,18 @@ Start, Finish = Callable, Callable
 
 
 @pytest.fixture(scope="module")
-def trained(run: Start, finish: Finish, tiny_flags: list[str], shared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    run: Start, finish: Finish, tiny_flags: list[str], shared_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The folder of a short run on the tiny root."""
     out = tmp_path_factory.mktemp("trained") / "run"
-    flags = ["overfit_one", "--stages.0.epochs=25", "--stages.0.lr=1e-3", "--inference.score-threshold=0.3", "--model.image-size=96"]
+    flags = [
+        "overfit_one",
+        "--stages.0.epochs=25",
+        "--stages.0.lr=1e-3",
+        "--inference.score-threshold=0.3",
+        "--model.image-size=96",
+    ]
     printed = finish(run("edarnn.py", *flags, *tiny_flags, "--data.root", shared_root, "--out", out))
     for name in ("card.txt", "card.json", "images.png", "distributions.png"):
         assert (out / "eda" / name).stat().st_size > 100
@@ -56,7 +64,9 @@ def test_predict_then_score(run: Start, finish: Finish, trained: Path, shared_ro
     assert "occur authentic and forged" in finish(run("scoring.py", *scored, "--solution", shared_root), 2)
 
 
-def test_weights_are_scored_on_their_validation_split(run: Start, finish: Finish, trained: Path, shared_root: Path, tmp_path: Path) -> None:
+def test_weights_are_scored_on_their_validation_split(
+    run: Start, finish: Finish, trained: Path, shared_root: Path, tmp_path: Path
+) -> None:
     flags = ["--weights", trained, "--data.root", shared_root, "--csv", tmp_path / "rows.csv"]
     printed = finish(run("scoring.py", *flags))
     assert "split validation" in printed
@@ -71,10 +81,23 @@ def test_a_bad_image_in_a_folder_is_named_and_the_rest_is_predicted(
 ) -> None:
     shutil.copytree(shared_root / "train_images/forged", tmp_path / "images")
     (tmp_path / "images/2.png").write_bytes((tmp_path / "images/2.png").read_bytes()[:900])
-    printed = finish(run("encode_submission.py", "--images", tmp_path / "images", "--weights", trained, "--out", tmp_path / "out"), 1)
+    printed = finish(
+        run("encode_submission.py", "--images", tmp_path / "images", "--weights", trained, "--out", tmp_path / "out"), 1
+    )
     assert "images/2.png: truncated image" in printed or "images/2.png: damaged or truncated" in printed
-    assert "1 of 6 images could not be read" in printed
+    assert printed.rstrip().endswith("(no row)")
     assert len((tmp_path / "out/submission.csv").read_text().splitlines()) == 6
+
+
+def test_a_bad_mask_costs_its_score_alone(
+    run: Start, finish: Finish, trained: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    bad_mask(tiny_root)
+    flags = ["--images", tiny_root / "train_images/forged", "--masks", tiny_root / "train_masks", "--weights", trained]
+    printed = finish(run("encode_submission.py", *flags, "--out", tmp_path / "out"), 1)
+    assert "3.npy: mask is (10, 10)" in printed
+    assert "images 5 (forged 5, authentic 0)" in printed
+    assert len((tmp_path / "out/submission.csv").read_text().splitlines()) == 7
 
 
 def bad_mask(root: Path) -> None:

@@ -100,7 +100,8 @@ def lines(card: DataCard) -> list[str]:
         f"data card of {card.root} (fingerprint {card.fingerprint})",
         f"  images            {card.images}: {card.forged} forged, {card.authentic} authentic "
         f"({card.authentic_with_forged_twin} of these also occur forged), {card.supplemental} supplemental forged",
-        f"  sizes             {len(set(card.sizes))} different; height {min(heights)}..{max(heights)}, width {min(widths)}..{max(widths)} px",
+        f"  sizes             {len(set(card.sizes))} different; "
+        f"height {min(heights)}..{max(heights)}, width {min(widths)}..{max(widths)} px",
         f"  modes             {', '.join(f'{mode} {count}' for mode, count in card.modes.items())}",
         f"  instances / image {', '.join(f'{n}: {count}' for n, count in card.instances_per_image.items())}",
         f"  forged area       {area} % of the image at q10/25/50/75/90/99; smallest instance {card.smallest_instance} px",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from pathlib import Path
 from forgery_rcnn.config import DataConfig
 from forgery_rcnn.data import records, sample, splits
 
-SOLUTION = "solution.csv"  # the truth of the sample's test images
 BarMaker = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
 
@@ -36,6 +36,6 @@ def open_checked(config: DataConfig, bar: BarMaker) -> Collection:
     root = root_of(config)
     found = records.scan(root)
     with bar("checking files", len(found)) as advance:
-        facts = records.check(found, config.workers, advance)
+        facts = records.check(found, os.cpu_count() or 1, advance)
     good, facts, problems = records.sound(found, facts, config.skip_bad)
     return Collection(root, good, facts, splits.split(good, config), problems, records.fingerprint(good))

@@ -16,6 +16,7 @@ from forgery_rcnn.data import images, masks
 from forgery_rcnn.errors import InputError
 
 Label = Literal["authentic", "forged"]
+WORTH_PROCESSES = 500  # fewer files are read before the processes have started
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,8 @@ def inspect(record: Record) -> Facts:
 
 
 def check(records: Sequence[Record], workers: int, advance: Callable[[], None] = lambda: None) -> list[Facts]:
-    """Inspect every record, in `workers` processes (0 or 1: in this one); `advance` is called after each."""
-    if workers <= 1 or len(records) < 64:
+    """Inspect every record, a large set in `workers` processes; `advance` is called after each."""
+    if workers <= 1 or len(records) < WORTH_PROCESSES:
         return list(_counted(map(inspect, records), advance))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         return list(_counted(pool.map(inspect, records, chunksize=16), advance))

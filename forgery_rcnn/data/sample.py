@@ -23,6 +23,7 @@ from forgery_rcnn.errors import InputError
 
 VERSION = 1  # raise it whenever the pictures change: a folder of another version is built anew
 STAMP = ".sample.json"
+SOLUTION = "solution.csv"  # the truth of the test images
 # Forged share of an image after the real data's quantiles; SMALLEST raises the low ones on small figures.
 AREAS = {0.0: 0.001, 0.1: 0.0015, 0.25: 0.004, 0.5: 0.03, 0.75: 0.075, 0.9: 0.135, 1.0: 0.25}
 # Test figures show no pixel of a training figure: shared hosts are cut, training gets this share of the columns.
@@ -110,7 +111,7 @@ def _fill(folder: Path, seed: int) -> None:
         codes = [rle.encode(rle.runs_of(mask), rle.RECODAI) for mask in masks]
         solution.append((plan.case, ";".join(codes) or "authentic", json.dumps(plan.size)))
     submission = [solution[0][:2], *((row[0], "authentic") for row in solution[1:])]
-    for name, rows in (("solution.csv", solution), ("sample_submission.csv", submission)):
+    for name, rows in ((SOLUTION, solution), ("sample_submission.csv", submission)):
         with (folder / name).open("w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
     (folder / STAMP).write_text(json.dumps(_stamp(folder, seed)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def weights_on_split(
     data = replace(trained_on, root=root, skip_bad=skip_bad)
     items = splits.split(records.scan(collection.root_of(data)), data).named(part)
     with screen.bar("checking files", len(items)) as advance:
-        facts = records.check(items, data.workers, advance)
+        facts = records.check(items, os.cpu_count() or 1, advance)
     good, _, problems = records.sound(items, facts, skip_bad)
     for line in problems:
         screen.say(f"skipped: {line}")

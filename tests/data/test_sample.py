@@ -86,7 +86,7 @@ def test_masks_fit_their_images(root: Path) -> None:
         assert masks.dtype == np.uint8 and masks.ndim == 3 and len(masks) >= 1
         assert masks.shape[1:] == pixels(image).shape[:2], mask.name
         assert set(np.unique(masks)) == {0, 1}, mask.name
-        assert masks.sum(axis=(1, 2)).min() >= sample.SMALLEST, mask.name
+        assert masks.sum(axis=(1, 2)).min() >= sample_figures.SMALLEST, mask.name
 
 
 def test_instances_do_not_overlap(root: Path) -> None:
@@ -158,7 +158,7 @@ def test_solution_decodes_and_matches_the_submission_template(root: Path) -> Non
         if row["annotation"] != "authentic":
             for code in row["annotation"].split(";"):
                 runs = rle.decode(code, (height, width), rle.RECODAI)
-                assert runs[:, 1].sum() >= sample.SMALLEST
+                assert runs[:, 1].sum() >= sample_figures.SMALLEST
                 assert rle.encode(runs, rle.RECODAI) == code
 
 

@@ -11,8 +11,16 @@ import torch
 from forgery_rcnn.models import weights
 
 
-def test_torchrun_with_two_processes(run: Callable, finish: Callable, tiny_flags: list[str], shared_root: Path, tmp_path: Path) -> None:
-    recipe = "three_stages --stages.0.epochs=1 --stages.1.epochs=2 --stages.1.alternate-every=1 --stages.2.epochs=1".split()
+def test_torchrun_with_two_processes(
+    run: Callable, finish: Callable, tiny_flags: list[str], shared_root: Path, tmp_path: Path
+) -> None:
+    recipe = [
+        "three_stages",
+        "--stages.0.epochs=1",
+        "--stages.1.epochs=2",
+        "--stages.1.alternate-every=1",
+        "--stages.2.epochs=1",
+    ]
     recipe += ["--stages.1.alternate-with", "backbone", "--stages.1.trainable", "rpn", "roi_heads"]
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     out = tmp_path / "run"

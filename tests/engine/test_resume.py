@@ -13,10 +13,17 @@ import pytest
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Finish = Callable[..., str]
-RECIPE = (
-    "overfit_few --stages.0.epochs=4 --stages.0.batch-size=2 --stages.0.evaluate-every=2 --stages.0.warmup-steps=1 --data.few=4 "
-    "--ema-decay=0.9 --save-every=0 --data.augment flip rot90 colour"
-).split()
+RECIPE = [
+    "overfit_few",
+    "--data.few=4",
+    "--data.augment",
+    "flip",
+    "rot90",
+    "colour",
+    "--ema-decay=0.9",
+    "--save-every=0",
+]
+RECIPE += ["--stages.0.epochs=4", "--stages.0.batch-size=2", "--stages.0.evaluate-every=2", "--stages.0.warmup-steps=1"]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,9 @@ def prediction(scores: list[float], sides: list[int]) -> Prediction:
 
 
 def test_scores_and_areas_at_the_threshold_pass_and_the_best_come_first() -> None:
-    found = selected(prediction([0.5, 0.9, 0.49, 0.8], [4, 5, 30, 3]), InferenceConfig(score_threshold=0.5, min_area=16))
+    found = selected(
+        prediction([0.5, 0.9, 0.49, 0.8], [4, 5, 30, 3]), InferenceConfig(score_threshold=0.5, min_area=16)
+    )
     assert found.scores.tolist() == np.float32([0.9, 0.5]).tolist()
     assert found.instances.areas().tolist() == [25, 16]
     assert found.boxes[:, 2].tolist() == [5, 4]

@@ -65,7 +65,9 @@ def test_a_backbone_that_does_not_do_says_why(tiny_model: ModelConfig, name: str
         backbones.build(replace(tiny_model, backbone=name))
 
 
-def test_a_failed_download_is_one_line_with_the_ways_out(tiny_model: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_one_line_with_the_ways_out(
+    tiny_model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_network(*_: object, **__: object) -> None:
         raise OSError("Temporary failure in name resolution")
 
@@ -83,7 +85,9 @@ def stretched(boxes: np.ndarray, grids: np.ndarray, size: tuple[int, int]) -> Pr
 
 def test_truth_through_the_mask_grid_comes_back_better_than_by_torchvision() -> None:
     ys, xs = np.mgrid[:128, :160]
-    truth = np.stack([(xs - x) ** 2 + 2 * (ys - y) ** 2 < r * r for x, y, r in ((50, 40, 30), (90, 80, 45), (30, 100, 12))])
+    truth = np.stack(
+        [(xs - x) ** 2 + 2 * (ys - y) ** 2 < r * r for x, y, r in ((50, 40, 30), (90, 80, 45), (30, 100, 12))]
+    )
     boxes = torch.from_numpy(boxes_of(truth))
     grids = project_masks_on_boxes(torch.from_numpy(truth).float(), boxes, torch.arange(3), 28)
     found = {"boxes": boxes, "masks": grids[:, None], "scores": torch.ones(3)}

@@ -26,7 +26,9 @@ def model(request: pytest.FixtureRequest, tiny_model: ModelConfig) -> Segmenter:
 def batch() -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
     """A forged image with two instances, and an authentic one of another size."""
     generator = torch.Generator().manual_seed(1)
-    images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=generator) for size in ((96, 80), (64, 96))]
+    images = [
+        torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=generator) for size in ((96, 80), (64, 96))
+    ]
     masks = np.zeros((2, 96, 80), bool)
     masks[0, 10:50, 5:40] = masks[1, 60:90, 40:75] = True
     return images, [target_of(masks, 2), target_of(np.zeros((0, 64, 96), bool), 2)]

@@ -30,7 +30,9 @@ def test_write_then_read(tmp_path: Path) -> None:
     tensors, meta = weights.read(tmp_path / "deep/w.safetensors")
     assert meta["note"] == 3
     assert all(torch.equal(tensors[name], tensor) for name, tensor in SOME.items())
-    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["w.json", "w.safetensors"], "no temporary file stays"
+    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["w.json", "w.safetensors"], (
+        "no temporary file stays"
+    )
 
 
 @pytest.mark.parametrize("part", ["w.safetensors", "w.json"])
@@ -101,7 +103,12 @@ def test_old_pth_files(tmp_path: Path, tiny_model: ModelConfig) -> None:
     (tmp_path / "cut.pth").write_bytes((tmp_path / "good.pth").read_bytes()[:5000])
     (tmp_path / "text.pth").write_text("not weights")
     torch.save([1, 2], tmp_path / "list.pth")
-    for name, message in (("whole", "refused"), ("cut", "not a readable|refused"), ("text", "refused|not a readable"), ("list", "no state_dict")):
+    for name, message in (
+        ("whole", "refused"),
+        ("cut", "not a readable|refused"),
+        ("text", "refused|not a readable"),
+        ("list", "no state_dict"),
+    ):
         with pytest.raises(InputError, match=message):
             weights.load(str(tmp_path / f"{name}.pth"), tiny_model)
 
@@ -117,7 +124,7 @@ def test_training_starts_from_a_file_and_norm_follows_it(tmp_path: Path, tiny_mo
 
 
 def test_coco_weights_need_their_backbone() -> None:
-    with pytest.raises(InputError, match="model.weights coco exists for resnet50"):
+    with pytest.raises(InputError, match=r"model.weights coco exists for resnet50"):
         ModelConfig(weights="coco")
     with pytest.raises(InputError, match="norm group cannot take over the batch norms"):
         ModelConfig(backbone="resnet50", weights="coco", norm="group")
