@@ -33,10 +33,10 @@ def page(runs: list[Path], pictures: Path) -> str:
         parts[-1] += f"on {scores['images']} images (all-authentic baseline {scores['baseline_all_authentic']:.4f})."
         rows = [line for line in read_log(run / "log.jsonl") if "of1_mean" in line]
         parts.append("\n".join([HEADER, *(_row(line) for line in rows)]))
-        for name in ("curves", *sorted(p.stem for p in (run / "figures").glob("forged-*.png"))):
-            copy = pictures / f"{run.name}-{name}.png"
-            shutil.copyfile(run / "figures" / f"{name}.png", copy)
-            parts.append(f"![{run.name} {name}]({pictures.name}/{copy.name})")
+        for picture in (run / "figures/curves.png", *sorted(run.glob("figures/*/forged-*.png"))):
+            copy = pictures / f"{run.name}-{picture.name}"
+            shutil.copyfile(picture, copy)
+            parts.append(f"![{run.name} {picture.stem}]({pictures.name}/{copy.name})")
     return "\n\n".join(parts) + "\n"
 
 

@@ -39,7 +39,6 @@ class DataConfig:
     """One instance per mask channel (as the metric counts), or per connected component."""
     min_box: int = 2
     """Shortest side of an instance's box, in pixels at the model's input size; smaller ones are left out of training."""
-    augment: tuple[Literal["flip", "rot90", "colour"], ...] = ("flip", "rot90")
     cue: Literal["none", "painted_boxes"] = "none"
     """painted_boxes draws the true boxes into the image: an oracle experiment that rules the box error out."""
     skip_bad: bool = False
@@ -128,6 +127,7 @@ class Stage:
     alternate_with: tuple[str, ...] = ()
     """Prefixes trained in turn with `trainable`, changing over every `alternate_every` epochs."""
     alternate_every: int = 0
+    augment: tuple[Literal["flip", "rot90", "colour"], ...] = ()
     epochs: int = 10
     batch_size: int = 2
     optimiser: Literal["adamw", "sgd"] = "adamw"

@@ -33,7 +33,7 @@ def trained(
         assert (out / "eda" / name).stat().st_size > 100
     assert "all-authentic     scores oF1 0.5000" in printed
     assert (out / "figures/curves.png").is_file()
-    assert (out / "figures/forged-1.png").is_file()
+    assert (out / "figures/1-one/forged-1.png").is_file()
     return out
 
 

@@ -59,10 +59,14 @@ def check_target(target: Target, size: tuple[int, int], name: str) -> None:
 class ForgeryDataset(Dataset[Item]):
     """Item (index, seed) -> image (3, h, w) uint8 at the model's size, Target, record key. The seed fixes the augmentation."""
 
-    def __init__(self, items: Sequence[records.Record], config: DataConfig, image_size: int) -> None:
+    def __init__(
+        self, items: Sequence[records.Record], config: DataConfig, image_size: int, operations: Sequence[str] = ()
+    ) -> None:
+        """`operations` are the names that augment knows."""
         self.items = list(items)
         self.config = config
         self.image_size = image_size
+        self.operations = operations
         self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._cached_bytes = 0
 
@@ -91,7 +95,7 @@ class ForgeryDataset(Dataset[Item]):
         pixels, truth = self.fitted(index)
         image = tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1))
         changed, masks_changed = augment(
-            image, tv_tensors.Mask(torch.from_numpy(truth)), self.config.augment, np.random.default_rng(seed)
+            image, tv_tensors.Mask(torch.from_numpy(truth)), self.operations, np.random.default_rng(seed)
         )
         target = target_of(masks_changed.numpy(), self.config.min_box)
         key = self.items[index].key

@@ -76,28 +76,29 @@ class _Call:
         if self.world.leads:
             out.mkdir(parents=True, exist_ok=True)
             (out / "config.json").write_text(json.dumps(to_dict(run), indent=1))
-        result = trainer.run(self.world, self.screen, self.stop, self.resume)
-        if self.world.leads:
-            self.screen.say(f"weights: {result}")
-            _pictures(trainer, out, self.screen)
+        result = trainer.run(self.world, self.screen, self.stop, self.resume, _pictures)
+        self.screen.say(
+            f"weights: {result}; log: {out}/log.jsonl; TensorBoard: {out}/tensorboard; figures: {out}/figures"
+        )
         return result
 
 
-def _pictures(trainer: Trainer, out: Path, screen: Screen) -> None:
-    """The run's curves, and the overlays of some images that its last stage was scored on, most of them forged."""
-    folder, config = out / "figures", trainer.config
-    draw.save(draw.curves(runlog.read_log(out / "log.jsonl")), folder / "curves.png")
-    scored = trainer.scored_records(config.stages[-1])
+def _pictures(trainer: Trainer, index: int) -> None:
+    """The run's curves so far, and overlays of some images that the stage was scored on, most of them forged."""
+    config, stage = trainer.config, trainer.config.stages[index]
+    draw.save(draw.curves(runlog.read_log(trainer.out / "log.jsonl")), trainer.out / "figures" / "curves.png")
+    folder = trainer.out / "figures" / f"{index + 1}-{stage.name}"
+    scored = trainer.scored_records(stage)
     chosen = [r for r in scored if r.label == "forged"][: PICTURES - 1] + [r for r in scored if r.label == "authentic"][
         :1
     ]
-    model = trainer.state.model.eval()  # the last stage ended by taking its best weights
+    model = trainer.state.model.eval()
     with autocast(trainer.world.device, config.precision):
         for record in chosen:
             loaded, found = predict_record(model, record, config.data, config.inference)
             figure = draw.overlay(loaded.pixels, loaded.masks, found, record.key)
             draw.save(figure, folder / f"{record.label}-{record.case_id}.png")
-    screen.say(f"figures: {folder}/curves.png and {len(chosen)} overlays")
+    trainer.screen.say(f"  {len(chosen)} overlays of stage {stage.name}: {folder}/")
 
 
 def _experiment(run: RunConfig, out: Path, trains: _Call) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,9 @@ SCORES = (
 )
 
 
+AfterStage = Callable[["Trainer", int], None]
+
+
 class _Losses(nn.Module):
     """A segmenter's losses as a forward pass, which is what DistributedDataParallel can wrap."""
 
@@ -64,8 +67,11 @@ class Trainer:
         self.folder = out / "checkpoints"
         self.about = {"config": to_dict(config), "commit": commit(), "data": fingerprint, "torch": str(torch_version)}
 
-    def run(self, world: World, screen: Screen, stop: StopSignal, resume: bool) -> Path:
-        """Train what is left of every stage; -> the file with the resulting weights. Raises Interrupted when asked to stop."""
+    def run(self, world: World, screen: Screen, stop: StopSignal, resume: bool, after_stage: AfterStage) -> Path:
+        """Train what is left of every stage; -> the file with the resulting weights. Raises Interrupted when asked to stop.
+
+        `after_stage(trainer, index)` is called on rank 0 at the end of each stage, its best weights in the model.
+        """
         self.world, self.screen, self.stop = world, screen, stop
         self.about["world"] = world.size
         self.state = RunState(self.config, world.device)
@@ -75,8 +81,10 @@ class Trainer:
         self.saved_at = time.monotonic()
         here = self.state.position
         self.log = RunLog(self.out, here.lines, here.step, self.config.tensorboard) if world.leads else None
-        while self.state.position.stage < len(self.config.stages):
-            self._stage(self.config.stages[self.state.position.stage])
+        while (index := self.state.position.stage) < len(self.config.stages):
+            self._stage(self.config.stages[index])
+            if world.leads:
+                after_stage(self, index)
         result = self.out / "model.safetensors"
         if self.log is not None:
             last = len(self.config.stages) - 1
@@ -140,7 +148,9 @@ class Trainer:
         state.use(optimisers.make(stage, parameters))
         seed = seeding.mixed(self.config.seed, index)
         sampler = EpochSampler(len(items), stage.batch_size, seed, self.world.rank, self.world.size)
-        loader = make_loader(ForgeryDataset(items, self.config.data, self.config.model.image_size), sampler)
+        loader = make_loader(
+            ForgeryDataset(items, self.config.data, self.config.model.image_size, stage.augment), sampler
+        )
         self.screen.say(
             f"stage {index + 1}/{len(self.config.stages)} {stage.name}: {len(items)} images, {stage.epochs} epochs of "
             f"{len(sampler)} steps, {sum(p.numel() for p in parameters) / 1e6:.1f} M parameters move"

@@ -19,8 +19,8 @@ def make(stage: Stage, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
     ]
     groups = [group for group in groups if group["params"]]
     if stage.optimiser == "sgd":
-        return optim.SGD(groups, lr=stage.lr, momentum=0.9)
-    return optim.AdamW(groups, lr=stage.lr)
+        return optim.SGD(groups, lr=stage.lr, momentum=0.9, fused=True)
+    return optim.AdamW(groups, lr=stage.lr, fused=True)
 
 
 def learning_rate(stage: Stage, step: int, steps_per_epoch: int) -> float:

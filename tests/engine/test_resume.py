@@ -16,7 +16,7 @@ Finish = Callable[..., str]
 RECIPE = [
     "overfit_few",
     "--data.few=4",
-    "--data.augment",
+    "--stages.0.augment",
     "flip",
     "rot90",
     "colour",
