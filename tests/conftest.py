@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from forgery_rcnn.config import ModelConfig
+from forgery_rcnn.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -111,3 +113,21 @@ def finish() -> Callable[..., str]:
         return printed
 
     return wait
+
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def refused() -> Refused:
+    """`with refused("1.png", "empty"):` passes on an InputError whose message is one line that holds all these texts."""
+
+    @contextmanager
+    def expect(*texts: str) -> Iterator[None]:
+        with pytest.raises(InputError) as caught:
+            yield
+        message = str(caught.value)
+        assert len(message.splitlines()) == 1, message
+        assert [text for text in texts if text not in message] == [], message
+
+    return expect

@@ -1,0 +1,139 @@
+"""The loop's guards and habits, on a tiny run in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from forgery_rcnn.config import DataConfig, InferenceConfig, ModelConfig, RunConfig, Stage
+from forgery_rcnn.data import records, splits
+from forgery_rcnn.engine.distributed import World, device_of
+from forgery_rcnn.engine.loop import Trainer
+from forgery_rcnn.engine.runlog import Screen
+from forgery_rcnn.engine.stopping import Interrupted, StopSignal
+from forgery_rcnn.errors import InputError
+from forgery_rcnn.models import weights
+from forgery_rcnn.models.mask_rcnn import MaskRCNN
+
+STAGE = Stage("one", "single", epochs=2, batch_size=1, evaluate_every=1, warmup_steps=0)
+
+
+def trainer(root: Path, out: Path, model: ModelConfig, *stages: Stage, **settings: object) -> Trainer:
+    config = RunConfig(DataConfig(root, single="1"), weights.settled(model), stages, tensorboard=False, **settings)
+    found = records.scan(root)
+    return Trainer(config, splits.split(found, config.data), records.fingerprint(found), out)
+
+
+def train(one: Trainer, resume: bool = False, stop: StopSignal | None = None) -> tuple[Path, str]:
+    printed = io.StringIO()
+    world = World(0, 1, torch.device("cpu"))
+    return one.run(world, Screen(printed), stop or StopSignal(), resume, lambda *_: None), printed.getvalue()
+
+
+def epochs(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_loss_that_is_not_finite_stops_with_losses_and_case_ids(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = MaskRCNN.losses
+    monkeypatch.setattr(MaskRCNN, "losses", lambda *a: whole(*a) | {"loss_mask": torch.tensor(float("nan"), requires_grad=True)})
+    with pytest.raises(InputError, match=r"step 1: .*loss_mask nan.* on images train/forged/1; lower the stage's lr"):
+        train(trainer(shared_root, tmp_path, tiny_model, STAGE))
+
+
+def test_a_misspelt_part_in_a_late_stage_fails_before_the_first(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+    late = Stage("late", "single", trainable=("roi_head",))
+    with pytest.raises(InputError, match="part 'roi_head'"):
+        train(trainer(shared_root, tmp_path, tiny_model, STAGE, late))
+    assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_alternating_stages_move_one_side_at_a_time(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+    stage = replace(STAGE, trainable=("rpn", "roi_heads"), alternate_with=("backbone",), alternate_every=1)
+    snapshots: list[dict[str, torch.Tensor]] = []
+
+    class Watched(Trainer):
+        def _epoch(self, *arguments: object) -> None:
+            snapshots.append({n: t.clone() for n, t in self.state.model.state_dict().items()})
+            super()._epoch(*arguments)
+
+    one = trainer(shared_root, tmp_path, tiny_model, stage)
+    one.__class__ = Watched
+    train(one)
+    first, second = snapshots
+    moved = {name.split(".")[0] for name in first if not torch.equal(first[name], second[name])}
+    assert moved == {"rpn", "roi_heads"}
+    moved = {n.split(".")[0] for n, t in one.state.model.state_dict().items() if not torch.equal(second[n], t)}
+    # the stage ends with its best weights, which are those of the first epoch or of the second
+    assert moved in ({"backbone"}, set())
+
+
+def test_patience_stops_a_stage_early(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+    stage = replace(STAGE, epochs=9, lr=1e-12, patience=2)
+    _, printed = train(trainer(shared_root, tmp_path, tiny_model, stage))
+    assert "stage one stops early" in printed
+    assert len(epochs(tmp_path)) == 3
+
+
+def test_each_stage_starts_from_the_best_of_the_one_before(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+    one = trainer(shared_root, tmp_path, tiny_model, STAGE, replace(STAGE, name="two", epochs=1, lr=1e-12))
+    train(one)
+    best = weights.read(tmp_path / "checkpoints/best-1-one.safetensors")[0]
+    result = weights.read(tmp_path / "model.safetensors")[0]
+    assert all(torch.allclose(best[name], result[name], atol=1e-6) for name in best)
+
+
+def test_a_signal_saves_and_a_finished_run_stays_finished(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+    stop = StopSignal()
+    stop.ask(15)
+    with pytest.raises(Interrupted) as raised:
+        train(trainer(shared_root, tmp_path, tiny_model, STAGE), stop=stop)
+    assert raised.value.status == 143
+    with pytest.raises(KeyboardInterrupt):
+        stop.ask(15)
+    result, printed = train(trainer(shared_root, tmp_path, tiny_model, STAGE), resume=True)
+    assert "resuming" in printed
+    before = result.read_bytes(), epochs(tmp_path)
+    train(trainer(shared_root, tmp_path, tiny_model, STAGE), resume=True)
+    assert (result.read_bytes(), epochs(tmp_path)) == before
+
+
+def test_resuming_with_other_data_is_refused(tiny_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+    train(trainer(tiny_root, tmp_path / "out", tiny_model, STAGE))
+    (tiny_root / "train_images/authentic/2.png").unlink()
+    with pytest.raises(InputError, match="was trained on other data"):
+        train(trainer(tiny_root, tmp_path / "out", tiny_model, STAGE), resume=True)
+
+
+def test_painted_boxes_reach_training_and_scoring(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+    from forgery_rcnn.data.augment import PAINT
+    from forgery_rcnn.data.dataset import ForgeryDataset
+    from forgery_rcnn.engine import evaluate
+
+    data = DataConfig(shared_root, single="1", cue="painted_boxes")
+    record = next(r for r in records.scan(shared_root) if r.label == "forged")
+    trained_on, _ = ForgeryDataset([record], data, 96).fitted(0)
+    assert (trained_on == PAINT).all(axis=2).any()
+    seen = []
+
+    class Spy:
+        def predict(self, images: list, threshold: float) -> list:
+            seen.extend(images)
+            raise InputError("seen")
+
+    with pytest.raises(InputError, match="seen"):
+        evaluate.predict_record(Spy(), record, data, InferenceConfig())
+    assert (seen[0] == PAINT).all(axis=2).any()
+
+
+@pytest.mark.parametrize("name", ["cuda:7", "tpu", "meta"])
+def test_a_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(InputError, match=f"device '{name}'"):
+        device_of(name)
