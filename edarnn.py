@@ -15,10 +15,11 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import tyro
+from forgery_rcnn.cli import command, tyro  # first: it says what is not installed
 
+# isort: split
 from forgery_rcnn.config import Arm, RunConfig
-from forgery_rcnn.errors import InputError, command
+from forgery_rcnn.errors import InputError
 from forgery_rcnn.recipes import DEFAULT, RECIPES
 
 

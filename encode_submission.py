@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import tyro
+from forgery_rcnn.cli import command, tyro  # first: it says what is not installed
 
+# isort: split
 from forgery_rcnn import metrics, report, rle, submission
 from forgery_rcnn.config import DataConfig, InferenceConfig, ModelConfig, from_dict
-from forgery_rcnn.errors import InputError, command
+from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Instances
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import tyro
+from forgery_rcnn.cli import command, tyro  # first: it says what is not installed
 
+# isort: split
 from forgery_rcnn import report, submission
-from forgery_rcnn.errors import InputError, command
+from forgery_rcnn.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import shutil
 import sys
 from pathlib import Path
 
+from forgery_rcnn.cli import command
 from forgery_rcnn.engine.runlog import read_log
-from forgery_rcnn.errors import InputError, command
+from forgery_rcnn.errors import InputError
 
 HEADER = "| stage | epoch | step | loss | oF1 | Dice | recall | precision |\n|---|---:|---:|---:|---:|---:|---:|---:|"
 

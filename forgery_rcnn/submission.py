@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -94,24 +95,25 @@ def answers(path: Path, truths: Mapping[str, Truth]) -> dict[str, Instances | No
 def _shape(text: str) -> tuple[int, int]:
     try:
         height, width = json.loads(text)
-        if min(height, width) < 1 or int(height) != height or int(width) != width:
+        if not all(type(side) is int and 1 <= side <= ANY_SIZE[0] for side in (height, width)):
             raise ValueError
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise InputError(f"shape {rle.shortened(text)} is not [H, W]; write e.g. [512, 640]") from None
-    return int(height), int(width)
+    return height, width
 
 
 def _write_rows(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", newline="") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
             writer.writerows(rows)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 

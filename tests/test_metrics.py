@@ -169,7 +169,7 @@ def test_pixel_measures_by_hand(
 
 
 def test_greedy_matching_would_be_beaten() -> None:
-    """The largest single F1 (0.8) blocks the better pairing 2/3 + 2/3."""
+    """The largest single F1 (0.8) blocks the better pairing 4/7 + 2/3."""
     true = of([[1, 1, 0, 0, 0]], [[0, 1, 1, 1, 1]])
     predicted = of([[1, 1, 1, 0, 0]], [[1, 0, 0, 0, 0]])
     assert metrics.pairwise_f1(predicted, true).max() == pytest.approx(0.8)

@@ -8,8 +8,11 @@ torchvision's decoders crash the process on damaged files, OpenCV rotates and ac
 
 from __future__ import annotations
 
+import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +23,12 @@ from PIL import Image, UnidentifiedImageError
 from forgery_rcnn.errors import InputError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
-MAX_PIXELS = 300_000_000
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # by content; others (EPS, PDF) start programs or never came up
+MAX_PIXELS = 178_956_970  # where Pillow refuses by itself
+# What Pillow's plugins raise on damaged files.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error, MemoryError)
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""The passes of an interlaced PNG: first column and row, step across and down."""
 _ORIENTATION = 0x0112  # EXIF tag
 
 
@@ -35,6 +43,22 @@ class Picture:
 
 def read(path: Path) -> Picture:
     """Read an image file. Raises InputError (one line: file, what was found, fix) for anything that is not a whole image."""
+    with _opened(path) as image:
+        if image.format == "PNG":
+            _check_png_rows(path)
+        image.load()
+        return _picture(path, image)
+
+
+def header_size(path: Path) -> tuple[int, int]:
+    """(H, W) in pixels from the file's header alone. Raises InputError like `read`."""
+    with _opened(path) as image:
+        return image.height, image.width
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The file as Pillow opens it; whatever Pillow raises then or later becomes an InputError."""
     if not path.is_file():
         raise InputError(f"{path}: no such image file")
     if path.stat().st_size == 0:
@@ -42,50 +66,15 @@ def read(path: Path) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # decompression bombs are judged below, odd metadata does not matter
-            with Image.open(path) as image:
-                _check_size(path, image)
-                if image.format == "PNG":
-                    _check_png_rows(path)
-                image.load()
-                return _picture(path, image)
+            with Image.open(path, formats=FORMATS) as image:
+                yield image
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image that can be read; save it as PNG, JPEG or 8/16-bit TIFF") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path}: more than {MAX_PIXELS:,} pixels; cut it into smaller files") from None
-    except InputError:
-        raise
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        TypeError,
-        KeyError,
-        zlib.error,
-        MemoryError,
-    ) as error:
-        # Pillow's plugins raise all of these on damaged files.
+    except DAMAGED as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: damaged or truncated image ({reason}); fetch it again") from None
-
-
-def header_size(path: Path) -> tuple[int, int]:
-    """(H, W) in pixels from the file's header alone. Raises InputError like `read`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                return image.height, image.width
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not an image that can be read ({str(error).splitlines()[0]})") from None
-
-
-def _check_size(path: Path, image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise InputError(
-            f"{path}: {image.width} x {image.height} is more than {MAX_PIXELS:,} pixels; cut it into smaller files"
-        )
 
 
 def _check_png_rows(path: Path) -> None:
@@ -93,22 +82,22 @@ def _check_png_rows(path: Path) -> None:
     data = path.read_bytes()
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     depth, colour, interlaced = data[24], data[25], data[28]
-    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour)
-    if interlaced or channels is None:
-        return
-    expected = height * (1 + (width * depth * channels + 7) // 8)
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    passes = ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-((x0 - width) // dx), -((y0 - height) // dy)) for x0, y0, dx, dy in passes]
+    expected = sum(h * (1 + (w * bits + 7) // 8) for w, h in sizes if w > 0)
     inflate, found, at = zlib.decompressobj(), 0, 8
-    while at + 8 <= len(data):
+    while at + 8 <= len(data) and found < expected:  # bounded: a small file may hold a very long stream
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         if kind == b"IDAT":
-            found += len(inflate.decompress(data[at + 8 : at + 8 + length]))
+            found += len(inflate.decompress(data[at + 8 : at + 8 + length], expected - found))
         elif kind == b"IEND":
             break
         at += length + 12
-    found += len(inflate.flush())
     if found < expected:
-        rows = found * height // expected
-        raise InputError(f"{path}: truncated image: {rows} of {height} rows are there; fetch it again")
+        raise InputError(
+            f"{path}: truncated image: {found:,} of {expected:,} bytes of pixels are there; fetch it again"
+        )
 
 
 def _picture(path: Path, image: Image.Image) -> Picture:

@@ -43,12 +43,16 @@ def test_a_loss_that_is_not_finite_stops_with_losses_and_case_ids(
     shared_root: Path, tmp_path: Path, tiny_model: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = MaskRCNN.losses
-    monkeypatch.setattr(MaskRCNN, "losses", lambda *a: whole(*a) | {"loss_mask": torch.tensor(float("nan"), requires_grad=True)})
+    monkeypatch.setattr(
+        MaskRCNN, "losses", lambda *a: whole(*a) | {"loss_mask": torch.tensor(float("nan"), requires_grad=True)}
+    )
     with pytest.raises(InputError, match=r"step 1: .*loss_mask nan.* on images train/forged/1; lower the stage's lr"):
         train(trainer(shared_root, tmp_path, tiny_model, STAGE))
 
 
-def test_a_misspelt_part_in_a_late_stage_fails_before_the_first(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+def test_a_misspelt_part_in_a_late_stage_fails_before_the_first(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig
+) -> None:
     late = Stage("late", "single", trainable=("roi_head",))
     with pytest.raises(InputError, match="part 'roi_head'"):
         train(trainer(shared_root, tmp_path, tiny_model, STAGE, late))
@@ -82,7 +86,9 @@ def test_patience_stops_a_stage_early(shared_root: Path, tmp_path: Path, tiny_mo
     assert len(epochs(tmp_path)) == 3
 
 
-def test_each_stage_starts_from_the_best_of_the_one_before(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+def test_each_stage_starts_from_the_best_of_the_one_before(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig
+) -> None:
     one = trainer(shared_root, tmp_path, tiny_model, STAGE, replace(STAGE, name="two", epochs=1, lr=1e-12))
     train(one)
     best = weights.read(tmp_path / "checkpoints/best-1-one.safetensors")[0]
@@ -90,7 +96,9 @@ def test_each_stage_starts_from_the_best_of_the_one_before(shared_root: Path, tm
     assert all(torch.allclose(best[name], result[name], atol=1e-6) for name in best)
 
 
-def test_a_signal_saves_and_a_finished_run_stays_finished(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+def test_a_signal_saves_and_a_finished_run_stays_finished(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig
+) -> None:
     stop = StopSignal()
     stop.ask(15)
     with pytest.raises(Interrupted) as raised:

@@ -129,3 +129,18 @@ def test_coco_weights_need_their_backbone() -> None:
     with pytest.raises(InputError, match="norm group cannot take over the batch norms"):
         ModelConfig(backbone="resnet50", weights="coco", norm="group")
     assert weights.settled(ModelConfig(backbone="resnet50", weights="coco")).norm == "frozen_batch"
+
+
+def test_a_file_with_91_classes_gives_all_but_the_predictors(tmp_path: Path, tiny_model: ModelConfig) -> None:
+    config = replace(tiny_model, norm="frozen_batch")
+    state = {name: torch.rand_like(tensor) for name, tensor in zoo.build(config).state_dict().items()}
+    for name in [n for n in state if n.startswith(weights.PREDICTORS)]:
+        shape = state[name].shape
+        state[name] = torch.rand(4 * 91 if "bbox" in name else 91, *shape[1:])
+    torch.save(state, tmp_path / "coco.pth")
+    config = weights.settled(replace(tiny_model, weights=str(tmp_path / "coco.pth")))
+    assert config.norm == "frozen_batch"
+    model = zoo.build(config)
+    weights.start(model)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, state[name]) != name.startswith(weights.PREDICTORS), name

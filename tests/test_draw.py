@@ -1,0 +1,174 @@
+"""Figures: what they show, in whose frame; that nothing is shown or saved on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from forgery_rcnn import draw
+from forgery_rcnn.instances import Instances, Prediction, boxes_of
+
+SIZE = (30, 40)
+
+
+def boxed(y0: int, x0: int, y1: int, x1: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    mask = np.zeros(size, bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def prediction(*masks: np.ndarray, size: tuple[int, int] = SIZE) -> Prediction:
+    stack = np.array(masks, bool).reshape(-1, *size)
+    scores = np.linspace(0.9, 0.5, len(stack)).astype(np.float32)
+    return Prediction(Instances.from_masks(stack), boxes_of(stack), scores, np.zeros(size, np.float32), 0.87)
+
+
+def grey(size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.full((*size, 3), 128, np.uint8)
+
+
+def rendered(figure: Figure) -> np.ndarray:
+    """-> (h, w, 3) uint8; warnings of the drawing are errors here."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3]
+
+
+def titles(figure: Figure) -> list[str]:
+    return [ax.get_title() for ax in figure.axes if ax.get_title()]
+
+
+def outlines(ax: Any) -> list[tuple[float, float, float, float]]:
+    """x0 y0 x1 y1 of every contour drawn."""
+    found = [c.get_paths()[0].get_extents().extents for c in ax.collections if len(c.get_paths()[0].vertices)]
+    return [tuple(extent.tolist()) for extent in found]
+
+
+@pytest.mark.parametrize(
+    ("truth", "shown"),
+    [
+        (None, ["image, 40 x 30 px", "prediction: 2 instances"]),
+        (np.zeros((0, *SIZE), bool), ["image, 40 x 30 px", "truth: authentic", "prediction: 2 instances"]),
+        (boxed(1, 2, 5, 9)[None], ["image, 40 x 30 px", "truth: 1 instance", "prediction: 2 instances"]),
+        (np.stack([boxed(1, 2, 5, 9)] * 2), ["image, 40 x 30 px", "truth: 2 instances", "prediction: 2 instances"]),
+    ],
+    ids=["no truth", "authentic", "one", "two"],
+)
+def test_overlay_panels(truth: np.ndarray | None, shown: list[str]) -> None:
+    figure = draw.overlay(grey(), truth, prediction(boxed(0, 0, 4, 4), boxed(9, 9, 20, 30)), "47")
+    assert titles(figure) == [*shown, "heat map, image score 0.87"]
+    assert figure.get_suptitle() == "47"
+    rendered(figure)
+
+
+def test_boxes_and_outlines_lie_on_pixel_edges() -> None:
+    """A pixel's centre is its index, so the region [9, 20) x [5, 30) ends half a pixel beyond its centres."""
+    figure = draw.overlay(grey(), boxed(9, 5, 20, 30)[None], prediction(boxed(9, 5, 20, 30)), "")
+    _, truth, found, *_ = figure.axes
+    (box,) = [patch for patch in found.patches if isinstance(patch, Rectangle)]
+    assert box.get_bbox().extents.tolist() == [4.5, 8.5, 29.5, 19.5]
+    assert outlines(truth) == [(4.5, 8.5, 29.5, 19.5)] == outlines(found)
+    assert [text.get_text() for text in found.texts] == ["0.90"]
+
+
+def test_outline_of_a_region_that_fills_the_image_is_closed() -> None:
+    figure = draw.overlay(grey(), np.ones((1, *SIZE), bool), prediction(), "")
+    assert outlines(figure.axes[1]) == [(-0.5, -0.5, 39.5, 29.5)]
+
+
+def test_truth_and_prediction_differ_in_colour() -> None:
+    figure = draw.overlay(grey(), boxed(9, 5, 20, 30)[None], prediction(boxed(9, 5, 20, 30)), "")
+    colours = [tuple(figure.axes[i].collections[0].get_edgecolor()[0][:3]) for i in (1, 2)]
+    assert colours == [pytest.approx(to_rgb(draw.TRUTH)), pytest.approx(to_rgb(draw.FOUND))]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 3)])
+@pytest.mark.parametrize("kind", ["nothing", "all", "an empty mask"])
+def test_overlay_of_odd_images(size: tuple[int, int], kind: str) -> None:
+    masks = {"nothing": [], "all": [np.ones(size, bool)], "an empty mask": [np.zeros(size, bool)]}[kind]
+    truth = np.ones((len(masks), *size), bool)
+    assert rendered(draw.overlay(grey(size), truth, prediction(*masks, size=size), "odd")).std() > 0
+
+
+def test_drawing_changes_none_of_its_inputs() -> None:
+    pixels, masks, found = grey(), boxed(1, 2, 5, 9)[None], prediction(boxed(0, 0, 4, 4))
+    for array in (pixels, masks, found.boxes, found.scores, found.heatmap):
+        array.setflags(write=False)
+    rendered(draw.overlay(pixels, masks, found, ""))
+
+
+@pytest.mark.parametrize("count", [1, 6, 7])
+def test_contact_sheet_has_a_cell_per_picture(count: int) -> None:
+    pictures = [
+        (f"case {i}", grey(), np.stack([boxed(2, 3, 9, 9)] * (i % 3)) if i % 3 else np.zeros((0, *SIZE)))
+        for i in range(count)
+    ]
+    figure = draw.contact_sheet(pictures, "sheet")
+    assert titles(figure) == [f"case {i}" for i in range(count)]
+    assert [len(outlines(ax)) for ax in figure.axes] == [i % 3 for i in range(count)]
+    rendered(figure)
+
+
+@pytest.mark.parametrize("areas", [(5.0,), (1e-7, 100.0, 3.0), (2.0, 2.0)], ids=["one", "spread", "all equal"])
+def test_data_card_shows_counts(areas: tuple[float, ...]) -> None:
+    figure = draw.data_card([(30, 40), (50, 60)], areas, {1: 5, 3: 2}, {"RGB": 6, "L": 1})
+    sizes, area, instances, modes = figure.axes
+    assert sizes.collections[0].get_offsets().tolist() == [[40, 30], [60, 50]]  # x is the width
+    assert sum(bar.get_height() for bar in area.patches) == len(areas)
+    assert [bar.get_height() for bar in instances.patches] == [5, 2]
+    assert [bar.get_height() for bar in modes.patches] == [6, 1]
+    rendered(figure)
+
+
+def epoch(step: int, stage: str, **scores: float) -> dict[str, Any]:
+    return {"step": step, "stage": stage, "lr": 1e-3, "loss": 2.0 / step, "loss_mask": 1.0 / step, **scores}
+
+
+SCORES = {"of1_mean": 0.4, "dice_mean": 0.5, "baseline_all_authentic": 0.46}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "changes"),
+    [
+        ([epoch(1, "one", **SCORES)], []),
+        ([epoch(1, "one"), epoch(2, "one", **SCORES), epoch(3, "few"), epoch(4, "full", **SCORES)], [2, 3]),
+    ],
+    ids=["one epoch", "three stages"],
+)
+def test_curves_show_scores_beside_their_baseline(epochs: list[dict[str, Any]], changes: list[int]) -> None:
+    figure = draw.curves(epochs)
+    losses, scores, rate = figure.axes
+    scored = [e for e in epochs if "of1_mean" in e]
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in scores.lines}
+    for name, value in SCORES.items():
+        assert drawn[name] == [[e["step"], value] for e in scored]
+    assert {line.get_label() for line in losses.lines} >= {"loss", "loss_mask"}
+    assert [line.get_xdata()[0] for line in rate.lines[1:]] == changes
+    rendered(figure)
+
+
+def test_arms_are_drawn_with_their_scores_and_winner() -> None:
+    measures = ("of1_mean", "dice_mean", "recall_mean", "precision_mean")
+    scores = {name: dict.fromkeys(measures, value) for name, value in (("free", 0.2), ("frozen", 0.7))}
+    (ax,) = draw.arms(scores, "frozen").axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["free", "frozen\n(winner)"]
+    assert sorted(bar.get_height() for bar in ax.patches) == [0.2] * 4 + [0.7] * 4
+
+
+def test_save_writes_a_png_into_a_new_folder(tmp_path: Path) -> None:
+    path = draw.save(
+        draw.arms({"a": dict.fromkeys(("of1_mean", "dice_mean", "recall_mean", "precision_mean"), 1)}, "a"),
+        tmp_path / "new" / "a.png",
+        dpi=50,
+    )
+    assert path == tmp_path / "new" / "a.png"
+    with Image.open(path) as image:
+        assert (image.format, image.size) == ("PNG", (350, 190))
