@@ -32,6 +32,22 @@ SET = RunConfig(
 )
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (DataConfig, {"folds": 2, "fold": 1, "few": 1, "min_box": 1, "workers": 0}),
+        (ModelConfig, {"image_size": 64, "detections": 1, "rpn_batch": 1, "roi_batch": 1, "mask_pool": 1}),
+        (ModelConfig, {"detections": 100, "backbone": "resnet50", "weights": "coco", "norm": "frozen_batch"}),
+        (Stage, {"epochs": 1, "batch_size": 1, "evaluate_every": 1, "alternate_with": ("rpn",), "alternate_every": 1}),
+        (InferenceConfig, {"score_threshold": 0.0, "mask_threshold": 1.0}),
+        (RunConfig, {"ema_decay": 0.0, "stages": (Stage("a"), Stage("b")), "arms": (Arm("x"),)}),
+    ],
+)
+def test_the_limits_themselves_are_allowed(kind: Any, values: dict[str, Any]) -> None:
+    config = kind(**values)
+    assert {name: getattr(config, name) for name in values} == values
+
+
 def plain(value: Any) -> Any:
     """A setting as it stands in JSON."""
     if isinstance(value, tuple):

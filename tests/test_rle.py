@@ -74,6 +74,8 @@ def test_official_errors_and_what_only_we_refuse(vector: dict[str, Any], refused
         ("[1, 2, 3]", "odd count of numbers (3)"),
         ("[3, 1, 1, 1]", "not ascending at start 1"),
         ("[1, 3, 3, 1]", "overlapping at start 3"),
+        ("[1, 2, 4, 1, 3, 1]", "not ascending at start 3"),
+        ("[1, 1, 2, 2, 3, 1]", "overlapping at start 3"),
         ("[1, 2, 4, 0]", "length 0"),
         ("[1, -2]", "length -2"),
         ("[0, 1]", "start 0"),

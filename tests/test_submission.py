@@ -126,7 +126,7 @@ def test_harmless_variants_are_read(content: bytes, tmp_path: Path) -> None:
         (b"case_id,annotation\n1,authentic\n2\n", "row 3: case 2: too few cells"),
         (b"case_id,annotation\n1,authentic\n", "1 case ids are missing (2)"),
         (b"case_id,annotation\n1,authentic\n2,authentic\n9,authentic\n", "1 case ids are unknown (9)"),
-        (b"case_id,annotation\n1,Authentic\n2,authentic\n", "case 1: 'Authentic'"),
+        (b"case_id,annotation\n1,Authentic\n2,authentic\n", "case 1: 'Authentic': the scorer knows only 'authentic'"),
         (b"case_id,annotation\n1,authentic \n2,authentic\n", "case 1: 'authentic '"),
         (b"case_id,annotation\n1,\n2,authentic\n", "case 1: '' is not a run list"),
         (b'case_id,annotation\n1,authentic\n2,"[1, 3];"\n', "case 2: '' is not a run list"),

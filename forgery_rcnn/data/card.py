@@ -71,7 +71,7 @@ def measure(
         forged_area=tuple(100 * fact.forged_pixels / (fact.size[0] * fact.size[1]) for fact in forged),
         smallest_instance=min((area for fact in forged for area in fact.areas), default=0),
         lost_at_training_size=sum(_lost(fact, *training) for fact in forged),
-        baseline_all_authentic=authentic / len(train),
+        baseline_all_authentic=authentic / len(train) if train else 0.0,
         baseline_all_authentic_validation=sum(r.label == "authentic" for r in validation) / len(validation)
         if validation
         else None,

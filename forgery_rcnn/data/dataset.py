@@ -47,8 +47,8 @@ def check_target(target: Target, size: tuple[int, int], name: str) -> None:
         )
     if len(boxes) == 0:
         return
-    if truth.max() > 1:
-        raise InputError(f"{name}: target mask holds {int(truth.max())}; expected 0 and 1")
+    if ((truth != 0) & (truth != 1)).any():
+        raise InputError(f"{name}: target mask holds {truth.min()}..{truth.max()}; expected only 0 and 1")
     if (labels != 1).any():
         raise InputError(f"{name}: labels {labels.tolist()}; every instance is class 1, forged")
     inside = (boxes[:, :2] >= 0).all() and (boxes[:, 2] <= size[1]).all() and (boxes[:, 3] <= size[0]).all()

@@ -23,13 +23,13 @@ from PIL import Image, UnidentifiedImageError
 from forgery_rcnn.errors import InputError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # by content; others (EPS, PDF) start programs or never came up
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # told by content; Pillow's EPS reader would start a program
 MAX_PIXELS = 178_956_970  # where Pillow refuses by itself
 # What Pillow's plugins raise on damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error, MemoryError)
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """The passes of an interlaced PNG: first column and row, step across and down."""
-_ORIENTATION = 0x0112  # EXIF tag
+_ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106  # EXIF and TIFF tags
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,10 @@ def _picture(path: Path, image: Image.Image) -> Picture:
     if image.getexif().get(_ORIENTATION, 1) != 1:
         notes.append("EXIF orientation not applied")
     if mode.startswith(("I;16", "I", "F")):
-        grey, note = _eight_bit(path, np.asarray(image))
+        values = np.asarray(image)
+        if mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
+            values = 65535 - values  # a TIFF whose white is zero: Pillow turns it round for 8 bits only
+        grey, note = _eight_bit(path, values)
         notes.append(note)
         pixels = np.repeat(grey[:, :, None], 3, axis=2)
     elif "transparency" in image.info or image.has_transparency_data:

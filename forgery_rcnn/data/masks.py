@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 
 import cv2
 import numpy as np
@@ -43,7 +44,8 @@ def read(path: Path, size: tuple[int, int], image_name: str) -> np.ndarray:
         raise InputError(f"{path}: mask has dtype {masks.dtype}; save it as uint8 with 0 and 1")
     low, high = int(masks.min()), int(masks.max())
     if low < 0 or high > 1:
-        raise InputError(f"{path}: mask holds values {low}..{high}; expected only 0 and 1 (divide by {high}?)")
+        hint = f" (divide by {high}?)" if low == 0 else ""
+        raise InputError(f"{path}: mask holds values {low}..{high}; expected only 0 and 1{hint}")
     masks = masks.astype(bool)
     empty = np.flatnonzero(~masks.any(axis=(1, 2)))
     if empty.size == len(masks):
@@ -57,11 +59,11 @@ def read(path: Path, size: tuple[int, int], image_name: str) -> np.ndarray:
 
 def _from_npy(path: Path) -> np.ndarray:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="r")  # np.load would unpickle, or open a renamed .npz
     except FileNotFoundError:
         raise InputError(f"{path}: no such mask file") from None
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        if "pickle" in str(error).lower() or "object" in str(error).lower():
+    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, TokenError) as error:
+        if "magic string is not correct" in str(error) or "objects" in str(error):
             raise InputError(
                 f"{path}: pickled or not a .npy array, refused; save it with np.save(..., allow_pickle=False)"
             ) from None

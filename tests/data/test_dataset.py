@@ -1,0 +1,254 @@
+"""What the model trains on: targets, their last check, the order of an epoch, and the loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from forgery_rcnn.config import DataConfig
+from forgery_rcnn.data import images, records
+from forgery_rcnn.data.augment import PAINT
+from forgery_rcnn.data.dataset import (
+    EpochSampler,
+    ForgeryDataset,
+    Target,
+    check_target,
+    collate,
+    make_loader,
+    target_of,
+)
+from forgery_rcnn.instances import boxes_of
+
+light = settings(max_examples=40, deadline=None)
+stacks = hnp.arrays(bool, st.tuples(st.integers(0, 4), st.integers(1, 8), st.integers(1, 8)))
+
+
+def rectangle(y0: int, x0: int, y1: int, x1: int, size: tuple[int, int] = (12, 16)) -> np.ndarray:
+    mask = np.zeros(size, bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def dataset(root: Path, operations: tuple[str, ...] = (), image_size: int = 48, **config: Any) -> ForgeryDataset:
+    return ForgeryDataset(records.scan(root), DataConfig(**config), image_size, operations)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Two items: image, target, key."""
+    return torch.equal(a[0], b[0]) and a[2] == b[2] and all(torch.equal(a[1][k], b[1][k]) for k in a[1])
+
+
+@light
+@given(stacks, st.integers(1, 4))
+def test_targets_hold_the_instances_large_enough(masks: np.ndarray, min_box: int) -> None:
+    target = target_of(masks, min_box)
+    check_target(target, masks.shape[1:], "any")
+    boxes = boxes_of(masks)
+    kept = [i for i, (x0, y0, x1, y1) in enumerate(boxes) if min(x1 - x0, y1 - y0) >= min_box]
+    assert target["boxes"].dtype == torch.float32 and target["boxes"].tolist() == boxes[kept].tolist()
+    assert target["labels"].dtype == torch.int64 and target["labels"].tolist() == [1] * len(kept)
+    assert target["masks"].dtype == torch.uint8 and np.array_equal(target["masks"].numpy(), masks[kept])
+
+
+def test_lines_one_pixel_wide_are_left_out() -> None:
+    masks = np.stack([rectangle(2, 3, 9, 4), rectangle(2, 3, 3, 9), rectangle(2, 3, 4, 5), rectangle(0, 0, 0, 0)])
+    assert target_of(masks, 2)["boxes"].tolist() == [[3, 2, 5, 4]]
+    assert target_of(masks, 1)["boxes"].tolist() == [[3, 2, 4, 9], [3, 2, 9, 3], [3, 2, 5, 4]]
+
+
+def sound() -> Target:
+    return target_of(np.stack([rectangle(2, 3, 9, 8), rectangle(0, 0, 12, 16)]), 1)
+
+
+def boxes(*changed: float) -> dict[str, torch.Tensor]:
+    return {"boxes": torch.tensor([[3.0, 2, 8, 9], changed])}
+
+
+NONSENSE: dict[str, tuple[dict[str, torch.Tensor], str]] = {
+    "transposed": ({"masks": sound()["masks"].transpose(1, 2)}, "(2, 16, 12), image is (12, 16); expected (N, 12, 16)"),
+    "another size": ({"masks": sound()["masks"][:, 1:]}, "(2, 11, 16)"),
+    "an axis more": ({"masks": sound()["masks"][:, None]}, "(2, 1, 12, 16)"),
+    "0 and 255": ({"masks": sound()["masks"] * 255}, "holds 0..255"),
+    "0 and -1": ({"masks": -sound()["masks"].to(torch.int8)}, "holds -1..0"),
+    "one half": ({"masks": sound()["masks"] * 0.5}, "holds 0.0..0.5"),
+    "a mask less": ({"masks": sound()["masks"][:1]}, "2 boxes, 2 labels, 1 masks"),
+    "a label less": ({"labels": torch.ones(1, dtype=torch.int64)}, "2 boxes, 1 labels"),
+    "no box": ({"boxes": torch.zeros(0, 4)}, "0 boxes"),
+    "label 0": ({"labels": torch.tensor([1, 0])}, "labels [1, 0]"),
+    "label 2": ({"labels": torch.tensor([2, 1])}, "labels [2, 1]"),
+    "empty box": (boxes(0, 0, 0, 0), "a box is empty or outside the 12 x 16 image"),
+    "no width": (boxes(5, 2, 5, 9), "a box is empty"),
+    "turned round": (boxes(8, 9, 3, 2), "a box is empty"),
+    "x and y swapped": (boxes(0, 0, 12, 16), "outside the 12 x 16 image"),
+    "negative": (boxes(-1, 0, 4, 4), "outside"),
+    "not a number": (boxes(float("nan"), 0, 4, 4), "outside"),
+    "infinite": (boxes(0, 0, float("inf"), 4), "outside"),
+}
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_nonsense_is_refused_before_the_model_sees_it(kind: str, refused) -> None:
+    """torchvision would train on most of these in silence."""
+    changed, said = NONSENSE[kind]
+    check_target(sound(), (12, 16), "train/forged/7")
+    with refused("train/forged/7: ", said):
+        check_target({**sound(), **changed}, (12, 16), "train/forged/7")
+
+
+def test_a_single_instance_is_checked_too(refused) -> None:
+    target = target_of(rectangle(2, 3, 9, 8)[None], 1)
+    for changed in ({"masks": target["masks"] * 255}, {"boxes": torch.zeros(1, 4)}, {"labels": torch.tensor([0])}):
+        with refused("any: "):
+            check_target({**target, **changed}, (12, 16), "any")
+
+
+def test_an_authentic_image_has_an_empty_target() -> None:
+    target = target_of(np.zeros((0, 12, 16), bool), 2)
+    check_target(target, (12, 16), "any")
+    assert target["boxes"].shape == (0, 4) and target["masks"].shape == (0, 12, 16)
+
+
+def test_item_is_the_fitted_image_with_its_boxes(shared_root: Path) -> None:
+    items = dataset(shared_root)
+    assert len(items) == 12
+    for index, record in enumerate(items.items):
+        image, target, key = items[index, 0]
+        loaded = records.load(record)
+        size = images.fitted_size(loaded.pixels.shape[:2], 48)
+        assert key == record.key and image.dtype == torch.uint8 and type(image) is torch.Tensor
+        assert np.array_equal(image.permute(1, 2, 0).numpy(), images.resized(loaded.pixels, size))
+        assert target["masks"].shape == (len(loaded.masks), *size)
+        if len(loaded.masks):  # source and copy are one instance, in one box
+            scale = size[0] / loaded.pixels.shape[0]
+            assert target["boxes"][0].tolist() == pytest.approx((boxes_of(loaded.masks)[0] * scale).tolist(), abs=1)
+
+
+@pytest.mark.parametrize("cache_mb", [0, 100])
+def test_index_and_seed_fix_the_item(cache_mb: int, shared_root: Path) -> None:
+    operations = ("flip", "rot90", "colour")
+    items, fresh = (dataset(shared_root, operations, cache_mb=mb) for mb in (cache_mb, 100))
+    first = [items[index, 7] for index in range(12)]
+    for image, target, _ in (items[index, 8] for index in range(12)):
+        image.zero_(), target["masks"].zero_()  # the cache must not hand out its own arrays
+    assert all(same(items[index, 7], first[index]) and same(fresh[index, 7], first[index]) for index in range(12))
+    assert any(not same(items[index, 9], first[index]) for index in range(12))
+
+
+def test_files_are_decoded_once_while_memory_allows(shared_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    load = records.load
+    monkeypatch.setattr(records, "load", lambda record: read.append(record.key) or load(record))
+    for cache_mb, times in ((100, 1), (0, 3)):
+        items = dataset(shared_root, cache_mb=cache_mb)
+        for _ in range(3):
+            _ = items[0, 0], items[11, 0]
+        assert len(read) == 2 * times
+        read.clear()
+
+
+def test_components_split_source_and_copy(shared_root: Path) -> None:
+    for kind, count in (("channels", 1), ("components", 2)):
+        items = dataset(shared_root, instances=kind)
+        assert [len(items[index, 0][1]["boxes"]) for index in range(6, 12)] == [count] * 6
+
+
+def test_painted_boxes_are_in_the_picture_of_forged_images_alone(shared_root: Path) -> None:
+    items = dataset(shared_root, cue="painted_boxes", image_size=96)
+    painted = [(items[i, 0][0].permute(1, 2, 0).numpy() == PAINT).all(axis=2).any() for i in (0, 3, 6, 9)]
+    assert painted == [False, False, True, True]
+
+
+def test_region_that_shrinks_to_nothing_is_left_out(tiny_root: Path) -> None:
+    Image.new("RGB", (400, 400)).save(tiny_root / "train_images/forged/1.png")
+    masks = np.zeros((2, 400, 400), np.uint8)
+    masks[0, :, 200:202] = masks[1, 100:200, 100:200] = 1
+    np.save(tiny_root / "train_masks/1.npy", masks)
+    image, target, _ = dataset(tiny_root)[6, 0]
+    assert image.shape == (3, 48, 48) and target["boxes"].tolist() == [[12, 12, 24, 24]]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
+def test_thin_images(size: tuple[int, int], tiny_root: Path) -> None:
+    Image.new("RGB", size[::-1]).save(tiny_root / "train_images/forged/1.png")
+    np.save(tiny_root / "train_masks/1.npy", np.ones((1, *size), np.uint8))
+    image, target, _ = dataset(tiny_root, ("flip", "rot90"), min_box=1)[6, 3]
+    assert max(image.shape) == 48 and target["boxes"].tolist() == [[0, 0, image.shape[2], image.shape[1]]]
+
+
+def test_bad_mask_names_its_file(tiny_root: Path, refused) -> None:
+    np.save(tiny_root / "train_masks/1.npy", np.ones((1, 96, 95), np.uint8))
+    with refused("1.npy: mask is (96, 95)"):
+        _ = dataset(tiny_root)[6, 0]
+
+
+def epoch(sampler: EpochSampler, number: int, start: int = 0) -> list[list[tuple[int, int]]]:
+    sampler.set(number, start)
+    return list(sampler)
+
+
+counts = st.integers(1, 40)
+
+
+@light
+@given(counts, st.integers(1, 9), st.integers(1, 4), st.integers(0, 5))
+def test_ranks_share_an_epoch_that_covers_everything(count: int, batch_size: int, world: int, number: int) -> None:
+    samplers = [EpochSampler(count, batch_size, 3, rank, world) for rank in range(world)]
+    shares = [epoch(sampler, number) for sampler in samplers]
+    assert {len(share) for share in shares} == {len(sampler) for sampler in samplers}  # or a rank would wait for ever
+    batches = [batch for share in shares for batch in share]
+    assert len({len(batch) for batch in batches}) == 1 and len(batches[0]) <= batch_size
+    drawn = [index for batch in batches for index, _ in batch]
+    assert set(drawn) == set(range(count))
+    assert len(drawn) - count < len(batches[0]) * world  # no more than the last batches are filled up
+    assert max(map(drawn.count, drawn)) <= -(-len(drawn) // count)
+    assert len({seed for batch in batches for _, seed in batch}) == len(drawn)
+
+
+@light
+@given(counts, st.integers(1, 9), st.integers(1, 3), st.integers(0, 20))
+def test_starting_midway_is_the_tail_of_the_epoch(count: int, batch_size: int, world: int, start: int) -> None:
+    for rank in range(world):
+        whole = epoch(EpochSampler(count, batch_size, 3, rank, world), 4)
+        assert epoch(EpochSampler(count, batch_size, 3, rank, world), 4, start) == whole[start:]
+
+
+def test_epochs_and_seeds_differ_and_repeat() -> None:
+    orders = [epoch(EpochSampler(12, 4, seed), number) for seed in (0, 1) for number in (0, 1)]
+    assert all(orders[i] != orders[j] for i in range(4) for j in range(i))
+    torch.manual_seed(1), np.random.seed(1)
+    assert epoch(EpochSampler(12, 4, 0), 0) == orders[0]
+
+
+def test_a_set_smaller_than_the_batch_makes_one_batch_of_itself() -> None:
+    (batch,) = epoch(EpochSampler(3, 8, 0), 0)
+    assert sorted(index for index, _ in batch) == [0, 1, 2]
+    shares = [epoch(EpochSampler(3, 8, 0, rank, 2), 0) for rank in range(2)]
+    assert [[len(batch) for batch in share] for share in shares] == [[2], [2]]
+
+
+def test_collate_keeps_sizes_apart(shared_root: Path) -> None:
+    items = dataset(shared_root)
+    found, targets, keys = collate([items[6, 0], items[7, 0]])
+    assert [tuple(image.shape) for image in found] == [(3, 48, 48), (3, 48, 44)]
+    assert keys == ["train/forged/1", "train/forged/2"] and [len(target["boxes"]) for target in targets] == [1, 1]
+
+
+def test_a_worker_process_hands_over_the_same_batches(shared_root: Path) -> None:
+    epochs = []
+    for workers in (0, 1):
+        items = dataset(shared_root, ("flip", "rot90", "colour"), workers=workers)
+        sampler = EpochSampler(len(items), 5, seed=1)
+        loader = make_loader(items, sampler)
+        sampler.set(2, 1)
+        epochs.append([pair for batch in loader for pair in zip(*batch, strict=True)])
+        del loader
+    assert len(epochs[0]) == 10
+    assert all(same(a, b) for a, b in zip(*epochs, strict=True))

@@ -1,0 +1,209 @@
+"""Truth masks: what is accepted, and one line for everything that is not a mask of its image."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+from scipy import ndimage
+
+from forgery_rcnn.data import masks
+from forgery_rcnn.errors import InputError
+
+SIZE = (9, 13)
+MASKS = np.zeros((2, *SIZE), np.uint8)
+MASKS[0, 2:5, 3:6] = MASKS[1, 6:, 8:] = 1
+
+
+def npy(array: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, **options)
+    return file.getvalue()
+
+
+def npz(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, array)
+    return file.getvalue()
+
+
+def changed(change: Callable[[np.ndarray], Any]) -> bytes:
+    """MASKS after `change`, as a .npy file."""
+    array = MASKS.copy()
+    out = change(array)
+    return npy(array if out is None else out)
+
+
+def cleared(*channels: int) -> bytes:
+    array = MASKS.copy()
+    array[list(channels)] = 0
+    return npy(array)
+
+
+def read(folder: Path, content: bytes, name: str = "7.npy") -> np.ndarray:
+    (folder / name).write_bytes(content)
+    return masks.read(folder / name, SIZE, "7.png")
+
+
+def image(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, format="PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.int64, ">i4", np.uint16])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_0_and_1_are_read(dtype: Any, order: str, tmp_path: Path) -> None:
+    found = read(tmp_path, npy(np.asarray(MASKS, dtype, order=order)))
+    assert found.dtype == bool and np.array_equal(found, MASKS.astype(bool))
+
+
+def test_a_plane_is_one_channel(tmp_path: Path) -> None:
+    assert np.array_equal(read(tmp_path, npy(MASKS[0])), MASKS[:1].astype(bool))
+
+
+def test_a_mask_is_not_tied_to_its_file(tmp_path: Path) -> None:
+    found = read(tmp_path, npy(MASKS))
+    (tmp_path / "7.npy").write_bytes(b"")
+    found[0, 0, 0] = True
+    assert found.sum() == MASKS.sum() + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (npy(MASKS.transpose(0, 2, 1)), "mask is (13, 9) but image 7.png is 9 x 13; expected (N, 9, 13)"),
+        (npy(MASKS[:, :-1]), "mask is (8, 13) but image 7.png is 9 x 13"),
+        (npy(MASKS.transpose(1, 2, 0)), "mask is (13, 2) but"),
+        (npy(MASKS[:, :0]), "mask is (0, 13) but"),
+        (npy(np.zeros_like(MASKS)), "mask is all zero"),
+        (npy(np.zeros(SIZE, bool)), "mask is all zero"),
+        (cleared(0), "mask channel 0 of 2 is all zero"),
+        (cleared(1), "mask channel 1 of 2 is all zero"),
+        (npy(MASKS * 255), "values 0..255; expected only 0 and 1 (divide by 255?)"),
+        (npy(MASKS * 2), "values 0..2; "),
+        (npy(-MASKS.astype(np.int8)), "values -1..0; expected only 0 and 1"),
+        (npy(MASKS.astype(np.int64) - 2**40), f"values {-(2**40)}"),
+        (npy(MASKS.astype(np.float32)), "dtype float32; save it as uint8"),
+        (npy(MASKS.astype(np.float64) * np.nan), "dtype float64"),
+        (npy(MASKS.astype(complex)), "dtype complex128"),
+        (npy(MASKS.astype("S1")), "dtype |S1"),
+        (npy(MASKS[None]), "shape (1, 2, 9, 13); expected (N, 9, 13) with N >= 1"),
+        (npy(MASKS[:0]), "shape (0, 9, 13)"),
+        (npy(MASKS[0, 0]), "shape (13,)"),
+        (npy(np.uint8(1)), "shape ()"),
+        (npy(np.array([MASKS, None], object), allow_pickle=True), "pickled or not a .npy array, refused"),
+        (pickle.dumps(MASKS), "pickled or not a .npy array, refused"),
+        (npz(MASKS), "pickled or not a .npy array, refused"),
+        (b"PK\x03\x04 but no zip file", "pickled or not a .npy array, refused"),
+        (b"<html>\n404 not found\n</html>", "pickled or not a .npy array, refused"),
+        (b"", "truncated or damaged"),
+        (npy(MASKS)[:-1], "truncated or damaged"),
+        (npy(MASKS)[:100], "truncated or damaged"),
+        (npy(MASKS).replace(b"'fortran_order'", b"(fortran_order'"), "truncated or damaged"),
+        (npy(MASKS).replace(b"(2, 9, 13)", b"(-2, 9,13)"), "truncated or damaged"),
+        (npy(MASKS).replace(b"(2, 9, 13)", b"(2**9,  3)"), "truncated or damaged"),
+    ],
+)
+def test_bad_arrays(content: bytes, said: str, tmp_path: Path, refused) -> None:
+    with refused(f"{tmp_path / '7.npy'}: ", said):
+        read(tmp_path, content)
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy`:UserWarning")  # numpy's own, for headers as Python 2 wrote them
+def test_flipped_bits_in_the_header_end_in_one_line(tmp_path: Path) -> None:
+    rng, outcomes = np.random.default_rng(0), []
+    for position in rng.permutation(128 * 8)[:300]:
+        content = bytearray(npy(MASKS))
+        content[position // 8] ^= 1 << (position % 8)
+        try:
+            outcomes.append(read(tmp_path, bytes(content)).shape)
+        except InputError as error:
+            assert "7.npy" in str(error) and len(str(error).splitlines()) == 1
+    assert set(outcomes) <= {MASKS.shape} and len(outcomes) < 5
+
+
+def test_no_file(tmp_path: Path, refused) -> None:
+    for name in ("7.npy", "7.png"):
+        with refused(f"{tmp_path / name}: no such"):
+            masks.read(tmp_path / name, SIZE, "7.png")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        MASKS[0] * np.uint8(255),
+        MASKS[0] > 0,
+        np.repeat(MASKS[0][:, :, None] * np.uint8(255), 3, axis=2),
+        MASKS[0].astype(np.uint16) * 65535,
+    ],
+    ids=["grey", "bilevel", "RGB", "16 bit"],
+)
+def test_black_and_white_images_are_masks(values: np.ndarray, tmp_path: Path) -> None:
+    assert np.array_equal(read(tmp_path, image(values), "7_mask.png"), MASKS[:1].astype(bool))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (MASKS[0], "holds 2 grey values"),
+        (MASKS[0] * np.uint8(254), "holds 2 grey values"),
+        (np.arange(117, dtype=np.uint8).reshape(SIZE), "holds 117 grey values"),
+        (np.dstack([MASKS[0] * np.uint8(255)] + [np.zeros(SIZE, np.uint8)] * 2), "coloured"),
+        (np.zeros(SIZE, np.uint8), "all zero"),
+        (MASKS[0].T * np.uint8(255), "mask is (13, 9) but image 7.png is 9 x 13"),
+    ],
+    ids=["0 and 1", "0 and 254", "grey", "red", "black", "transposed"],
+)
+def test_bad_mask_images(values: np.ndarray, said: str, tmp_path: Path, refused) -> None:
+    with refused("7.png: ", said):
+        read(tmp_path, image(values), "7.png")
+
+
+def test_jpeg_of_a_mask_is_refused(tmp_path: Path, refused) -> None:
+    Image.fromarray(MASKS[0] * np.uint8(255)).save(tmp_path / "7.jpg")
+    with refused("7.jpg: ", "grey values"):
+        masks.read(tmp_path / "7.jpg", SIZE, "7.png")
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        (["7.npy", "7.png"], "7.npy"),
+        (["7_gt.tif", "7_mask.png", "8.npy"], "7_mask.png"),
+        (["7_gt.gif"], "7_gt.gif"),
+        (["17.npy", "7.txt", "07.npy", "7_masks.png"], None),
+    ],
+)
+def test_find(there: list[str], found: str | None, tmp_path: Path) -> None:
+    for name in there:
+        (tmp_path / name).touch()
+    (tmp_path / "9.npy").mkdir()
+    assert masks.find(tmp_path, "7") == (found and tmp_path / found)
+    assert masks.find(tmp_path, "9") is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(bool, st.tuples(st.integers(0, 3), st.integers(1, 8), st.integers(1, 8))))
+def test_components_are_those_of_scipy(stack: np.ndarray) -> None:
+    parts = masks.components(stack)
+    assert parts.dtype == bool and parts.shape[1:] == stack.shape[1:]
+    expected = []
+    for channel in stack:
+        labels, count = ndimage.label(channel, np.ones((3, 3)))
+        expected += [(labels == number + 1).tobytes() for number in range(count)]
+    assert sorted(part.tobytes() for part in parts) == sorted(expected)
+
+
+def test_diagonal_neighbours_are_one_component() -> None:
+    assert len(masks.components(np.eye(4, dtype=bool)[None])) == 1
+    assert len(masks.components(np.array([[[1, 0, 1]], [[0, 1, 0]]], bool))) == 3
