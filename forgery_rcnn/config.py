@@ -74,11 +74,7 @@ class ModelConfig:
     fpn_width: int = 256
     anchor_sizes: tuple[int, ...] = (16, 32, 64, 128, 256)
     """Side of the anchors in input pixels, one per feature level, finest first (five levels)."""
-    anchor_scales: tuple[float, ...] = (1.0, 1.41, 2.0)
-    """Each anchor size is multiplied by each of these. COCO weights know one scale."""
     aspect_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    rpn_fg_iou: float = 0.6
-    """Anchors with at least this IoU with an instance's box are to be proposed."""
     rpn_batch: int = 64
     """Anchors per image in the RPN's loss; with few instances a large number drowns the few positive ones."""
     rpn_proposals_train: int = 500

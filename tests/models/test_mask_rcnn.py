@@ -19,8 +19,8 @@ from tests.models.test_segmenters import batch
 
 # Made with torch 2.14.1, float32; a change means that training changed.
 GOLDEN = {
-    "loss_objectness": 0.689438,
-    "loss_rpn_box_reg": 0.002769,
+    "loss_objectness": 0.690088,
+    "loss_rpn_box_reg": 0.011078,
     "loss_classifier": 0.749774,
     "loss_box_reg": 0.005042,
     "loss_mask": 0.997157,
