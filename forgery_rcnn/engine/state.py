@@ -70,7 +70,8 @@ class RunState:
         for name, value in self._waiting.items():
             _, parameter, key = name.split("/")
             target = parameters[parameter]
-            optimiser.state[target][key] = value if key == "step" else value.to(target.device)
+            # A fused optimiser walks parameter and moments side by side in memory: they need the same strides.
+            optimiser.state[target][key] = value if key == "step" else torch.empty_like(target).copy_(value).detach()
         self.optimiser, self._waiting = optimiser, {}
 
     def next_stage(self, best: Path) -> None:
