@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     from forgery_rcnn.engine import experiment
 
     data = collection.open_checked(job.data, screen.bar)
-    if leads:
+    if leads and not job.resume:
         experiment.explore(data, job.model.image_size, job.data.min_box, out, screen)
     if job.eda_only:
         return 0
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _claim(out: Path, job: Job) -> None:
     """Refuse to mix two runs in one folder, and to write where one cannot."""
-    if not job.resume and not job.eda_only and (out / "log.jsonl").exists():
+    if not job.resume and not job.eda_only and any(out.rglob("log.jsonl")):
         raise InputError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
     if job.resume and job.out is None:
         raise InputError("--resume needs --out RUN, the folder of the run to go on with")

@@ -97,46 +97,71 @@ def main(argv: list[str] | None = None) -> int:
     return _predict(job, files, found, truth, screen)
 
 
+@dataclass
+class Results:
+    """What has come out so far."""
+
+    answers: dict[str, Instances | None] = field(default_factory=dict)
+    rows: list[report.ImageRow] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    drawn: int = 0
+
+
 def _predict(job: Job, files: list[Path], found: Restored, truth: Reader | None, screen: Screen) -> int:
     """Predict, print, draw and write; one image at a time, so that memory does not follow the folder's size."""
-    from forgery_rcnn.data import images
     from forgery_rcnn.engine.precision import autocast
-    from forgery_rcnn.inference import pipeline
+    from forgery_rcnn.engine.stopping import listening
 
     thresholds = job.inference.over(from_dict(InferenceConfig, found.meta.get("thresholds", {})))
-    answers: dict[str, Instances | None] = {}
-    rows: list[report.ImageRow] = []
-    problems: list[str] = []
-    drawn = 0
-    with screen.bar("predicting", len(files)) as bar, autocast(found.model.device, job.precision):
+    done = Results()
+    with listening() as stop, screen.bar("predicting", len(files)) as bar, autocast(found.model.device, job.precision):
         for path in files:
-            bar()
+            if stop:
+                break
             try:
-                pixels = images.read(path).pixels
+                _one(path, job, found, thresholds, truth, done, screen)
             except InputError as error:
-                problems.append(f"{error} (no row)")
-                continue
-            prediction = pipeline.predict_image(found.model, pixels, thresholds)
-            answers[path.stem] = pipeline.answer(prediction)
-            known = Known()
-            if truth is not None:
-                try:
-                    known = Known(truth(path, pixels.shape[:2]), "known")
-                except InputError as error:  # the prediction stands all the same
-                    problems.append(f"{error} (not scored)")
-            if known:
-                score = prediction.image_score
-                rows.append(report.image_row(path.stem, answers[path.stem], known.instances, pixels.shape[:2], score))
-            screen.say(_line(path.stem, prediction, known))
-            if drawn < job.overlays and (known or answers[path.stem]):
-                _draw(job.out / "overlays" / f"{path.stem}.png", pixels, known, prediction)
-                drawn += 1
-    if not answers:
-        raise InputError(f"none of the {len(files)} images could be read; the first: {problems[0]}")
-    _finish(job.out, answers, rows, screen)
-    for line in problems:
+                done.problems.append(f"{error} (no row)")
+            bar()
+    if not done.answers and done.problems:
+        raise InputError(f"none of the {len(files)} images could be read; the first: {done.problems[0]}")
+    _finish(job.out, "submission.partial.csv" if stop else "submission.csv", done, screen)
+    for line in done.problems:
         screen.say(f"error: {line}")
-    return 1 if problems else 0
+    if stop:
+        screen.say(f"interrupted after {len(done.answers)} of {len(files)} images")
+        return 128 + stop.number
+    return 1 if done.problems else 0
+
+
+def _one(
+    path: Path,
+    job: Job,
+    found: Restored,
+    thresholds: InferenceConfig,
+    truth: Reader | None,
+    done: Results,
+    screen: Screen,
+) -> None:
+    """One image into `done`. Raises InputError when it cannot be read; a bad mask costs its score alone."""
+    from forgery_rcnn.data import images
+    from forgery_rcnn.inference import pipeline
+
+    pixels = images.read(path).pixels
+    prediction = pipeline.predict_image(found.model, pixels, thresholds)
+    done.answers[path.stem] = answer = pipeline.answer(prediction)
+    known = Known()
+    if truth is not None:
+        try:
+            known = Known(truth(path, pixels.shape[:2]), "known")
+            row = report.image_row(path.stem, answer, known.instances, pixels.shape[:2], prediction.image_score)
+            done.rows.append(row)
+        except InputError as error:
+            done.problems.append(f"{error} (not scored)")
+    screen.say(_line(path.stem, prediction, known))
+    if done.drawn < job.overlays and (known or answer):
+        _draw(job.out / "overlays" / f"{path.stem}.png", pixels, known, prediction)
+        done.drawn += 1
 
 
 def _line(case: str, prediction: Prediction, known: Known) -> str:
@@ -159,19 +184,19 @@ def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) 
     draw.save(draw.overlay(pixels, truth.masks() if known else None, prediction, path.stem), path)
 
 
-def _finish(out: Path, answers: dict[str, Instances | None], rows: list[report.ImageRow], screen: Screen) -> None:
+def _finish(out: Path, name: str, done: Results, screen: Screen) -> None:
     """Write the submission, and the report where there is truth; say where everything is."""
-    submission.write(out / "submission.csv", answers)
-    flagged = sum(found is not None for found in answers.values())
-    screen.say(f"{out / 'submission.csv'}: {len(answers)} rows, {flagged} forged, {len(answers) - flagged} authentic")
-    if rows:
-        found = report.summary(rows)
-        (out / "report.csv").write_text(report.to_csv(rows))
-        (out / "report.json").write_text(report.to_json(found, rows))
+    submission.write(out / name, done.answers)
+    flagged = sum(found is not None for found in done.answers.values())
+    screen.say(f"{out / name}: {len(done.answers)} rows, {flagged} forged, {len(done.answers) - flagged} authentic")
+    if done.rows:
+        found = report.summary(done.rows)
+        (out / "report.csv").write_text(report.to_csv(done.rows))
+        (out / "report.json").write_text(report.to_json(found, done.rows))
         for line in report.lines(found):
             screen.say(line)
         screen.say(f"report: {out / 'report.csv'}, {out / 'report.json'}")
-    if (out / "overlays").is_dir():
+    if done.drawn:
         screen.say(f"pictures: {out / 'overlays'}/")
 
 

@@ -34,6 +34,9 @@ def command(main: Callable[..., int]) -> Callable[..., int]:
                 raise
             print(NOT_INSTALLED.format(error.name), file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
         except OSError as error:
             if isinstance(error, BrokenPipeError):  # the reader of our output (head, less) has gone
                 sys.stdout = open(os.devnull, "w")

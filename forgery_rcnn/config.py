@@ -102,8 +102,14 @@ class ModelConfig:
             not (self.weights in ("coco", "imagenet") and self.norm == "group"),
             f"model.norm group cannot take over the batch norms of model.weights {self.weights}: use --model.norm frozen_batch",
         )
+        positive = (*self.anchor_sizes, *self.aspect_ratios)
+        _require(
+            bool(self.aspect_ratios) and min(positive) > 0,
+            f"model.anchor_sizes {self.anchor_sizes} and model.aspect_ratios {self.aspect_ratios}: use positive numbers, and a ratio",
+        )
         _require(1 <= self.detections <= 100, f"model.detections is {self.detections}; use 1..100")
         for name in (
+            "fpn_width",
             "rpn_batch",
             "rpn_proposals_train",
             "rpn_proposals",
@@ -150,6 +156,9 @@ class Stage:
         _require(bool(self.trainable), f"{where} trainable is empty: name a part, e.g. ('roi_heads.box_predictor',)")
         _require(self.epochs >= 1, f"{where} epochs is {self.epochs}; use at least 1")
         _require(self.batch_size >= 1, f"{where} batch_size is {self.batch_size}; use at least 1")
+        _require(self.step_epochs >= 1, f"{where} step_epochs is {self.step_epochs}; use at least 1")
+        _require(self.warmup_steps >= 0, f"{where} warmup_steps is {self.warmup_steps}; use 0 or more")
+        _require(self.clip_norm > 0, f"{where} clip_norm is {self.clip_norm}; use a positive number, e.g. 5")
         _require(self.lr > 0, f"{where} lr is {self.lr}; use a positive number")
         _require(self.evaluate_every >= 1, f"{where} evaluate_every is {self.evaluate_every}; use at least 1")
         _require(

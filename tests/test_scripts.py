@@ -189,3 +189,38 @@ def test_scoring_a_csv_loads_no_torch(run: Start, finish: Finish, tmp_path: Path
 @pytest.mark.parametrize("script", ["edarnn.py", "encode_submission.py", "scoring.py"])
 def test_help(run: Start, finish: Finish, script: str) -> None:
     assert "usage: " in finish(run(script, "--help"))
+
+
+def test_validation_is_the_split_of_training_even_after_bad_files_were_left_out(
+    tiny_root: Path, tmp_path: Path
+) -> None:
+    from forgery_rcnn.config import DataConfig
+    from forgery_rcnn.data import collection
+    from forgery_rcnn.engine.runlog import Screen
+
+    bad_mask(tiny_root)
+    data = DataConfig(tiny_root, skip_bad=True, single="1")
+    split = collection.open_checked(data, Screen(None).bar).split
+    assert {r.case_id for r in split.validation}.isdisjoint(r.case_id for r in split.full)
+    assert "3" not in {r.case_id for r in split.full + split.validation if r.label == "forged"}
+
+
+def test_ctrl_c_during_prediction_keeps_what_is_done(
+    run: Start, finish: Finish, trained: Path, shared_root: Path, tmp_path: Path
+) -> None:
+    import signal
+
+    images = tmp_path / "images"
+    images.mkdir()
+    for copy in range(400):
+        shutil.copyfile(shared_root / "train_images/forged/1.png", images / f"{copy}.png")
+    process = run(
+        "encode_submission.py", "--images", images, "--weights", trained, "--out", tmp_path / "out", "--overlays", "0"
+    )
+    for line in process.stdout:
+        if line.startswith("10: "):
+            break
+    process.send_signal(signal.SIGINT)
+    assert "interrupted after" in finish(process, 130)
+    assert len((tmp_path / "out/submission.partial.csv").read_text().splitlines()) > 2
+    assert not (tmp_path / "out/submission.csv").exists()

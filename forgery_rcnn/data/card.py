@@ -70,7 +70,7 @@ def measure(
         instances_per_image=dict(sorted(Counter(len(fact.areas) for fact in forged).items())),
         forged_area=tuple(100 * fact.forged_pixels / (fact.size[0] * fact.size[1]) for fact in forged),
         smallest_instance=min((area for fact in forged for area in fact.areas), default=0),
-        lost_at_training_size=sum(_lost(fact, *training) for fact in forged),
+        lost_at_training_size=sum(lost(fact, *training) for fact in forged),
         baseline_all_authentic=authentic / len(train) if train else 0.0,
         baseline_all_authentic_validation=sum(r.label == "authentic" for r in validation) / len(validation)
         if validation
@@ -85,7 +85,7 @@ def measure(
     )
 
 
-def _lost(fact: Facts, long_side: int, min_box: int) -> int:
+def lost(fact: Facts, long_side: int, min_box: int) -> int:
     """How many of an image's instances have a box side below `min_box` pixels once the image is fitted."""
     scale = fitted_size(fact.size, long_side)[0] / fact.size[0]
     return sum(min(side) * scale < min_box for side in fact.sides)

@@ -24,7 +24,11 @@ def of_root(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
     named = folder.name if folder.parent.name == "train_images" and folder.name in LABELS else None
     root = folder.parents[1] if named else folder
     found = records.scan(root)
-    sides = {label: {r.case_id: r for r in found if r.label == label} for label in LABELS if named in (None, label)}
+    sides = {
+        label: {r.case_id: r for r in found if (r.part, r.label) == ("train", label)}
+        for label in LABELS
+        if named in (None, label)
+    }
     wanted = set(cases)
     unknown = sorted(wanted - set().union(*sides.values()))
     if unknown:

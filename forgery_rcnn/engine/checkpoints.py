@@ -7,6 +7,7 @@ RUN/model.safetensors|.json                     the run's result: best weights o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
 
 KEEP = 2
-FREE = ("device", "save_every", "tensorboard")  # settings that a resumed run may change
+# Settings that a resumed run may change; the data root is known by its fingerprint.
+FREE = {"device", "save_every", "tensorboard", "data.root", "data.workers", "data.cache_mb"}
 
 
 def best_path(folder: Path, index: int, stage: str) -> Path:
@@ -55,9 +57,18 @@ def require_same_run(meta: dict[str, Any], mine: dict[str, Any], path: Path) -> 
         raise InputError(
             f"{path}: was trained by {meta['world']} processes, this is {mine['world']}; start as many to resume"
         )
-    theirs = meta["config"]
-    other = [name for name, value in mine["config"].items() if name not in FREE and value != theirs.get(name)]
+    now, then = dict(_leaves(mine["config"])), dict(_leaves(meta["config"]))
+    other = sorted(name for name in now.keys() | then.keys() if name not in FREE and now.get(name) != then.get(name))
     if other:
         raise InputError(
             f"{path}: was made with other settings ({', '.join(other)}); resume with the same, or use another --out"
         )
+
+
+def _leaves(values: dict[str, Any] | list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings -> (data.workers, 2), (stages.0.lr, 3e-4), ... as they are named on the command line."""
+    for name, value in values.items() if isinstance(values, dict) else enumerate(values):
+        if isinstance(value, (dict, list)):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from forgery_rcnn.config import DataConfig, InferenceConfig, ModelConfig, from_dict
-from forgery_rcnn.data import collection, records, splits
+from forgery_rcnn.data import collection, records
 from forgery_rcnn.data.augment import paint_boxes
 from forgery_rcnn.engine.distributed import device_of
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Screen
+from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference import pipeline
 from forgery_rcnn.instances import Instances, Prediction
 from forgery_rcnn.models import weights
@@ -51,18 +51,26 @@ def evaluate(
 def weights_on_split(
     name: str | None, root: Path | None, skip_bad: bool, part: str, how: tuple[str, str], screen: Screen
 ) -> list[ImageRow]:
-    """Score weights on a part of a data root, split by the very settings they were trained with. `how`: device, precision."""
+    """Score weights on a part of a data root, split by the very settings they were trained with. `how`: device, precision.
+
+    The split is the training's own only on the same files; where the fingerprint differs, that is said. Boxes are never
+    painted in: an oracle's score is no score.
+    """
     found = weights.load(name, ModelConfig(backbone="resnet50", norm="frozen_batch"))
     trained_on = from_dict(DataConfig, found.meta.get("config", {}).get("data", {}))
-    data = replace(trained_on, root=root, skip_bad=skip_bad)
-    items = splits.split(records.scan(collection.root_of(data)), data).named(part)
-    with screen.bar("checking files", len(items)) as advance:
-        facts = records.check(items, os.cpu_count() or 1, advance)
-    good, _, problems = records.sound(items, facts, skip_bad)
-    for line in problems:
+    data = replace(trained_on, root=root, skip_bad=skip_bad, cue="none")
+    files = collection.open_checked(data, screen.bar)
+    items = files.split.named(part)
+    if not items:
+        raise InputError(f"{files.root}: split {part} holds no image; choose another with --split, e.g. --split full")
+    for line in files.problems:
         screen.say(f"skipped: {line}")
-    screen.say(f"weights {found.path} on {len(good)} images: split {part} of {root or 'the built-in sample'}")
+    screen.say(f"weights {found.path} on {len(items)} images: split {part} of {root or 'the built-in sample'}")
+    if found.meta.get("data") != files.fingerprint:
+        screen.say(
+            "note: not the files that these weights were trained on; the split is drawn anew and may hold images they know"
+        )
     model = found.model.to(device_of(how[0]))
     thresholds = from_dict(InferenceConfig, found.meta.get("thresholds", {}))
-    with screen.bar("scoring", len(good)) as advance, autocast(model.device, how[1]):
-        return evaluate(model, good, data, thresholds, advance)
+    with screen.bar("scoring", len(items)) as advance, autocast(model.device, how[1]):
+        return evaluate(model, items, data, thresholds, advance)

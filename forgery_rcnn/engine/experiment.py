@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from forgery_rcnn import draw
-from forgery_rcnn.config import Arm, RunConfig, to_dict
+from forgery_rcnn.config import Arm, RunConfig
 from forgery_rcnn.data import card, records
 from forgery_rcnn.data.collection import Collection
+from forgery_rcnn.data.splits import Split
 from forgery_rcnn.engine import distributed, runlog
 from forgery_rcnn.engine.evaluate import predict_record
 from forgery_rcnn.engine.loop import Trainer
@@ -47,6 +48,7 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
     """Train the run, or the arms of an experiment and then the winner; -> the exit status of the command."""
     run = replace(run, model=weights.settled(run.model))
     with distributed.joined(run.device) as world, listening() as stop:
+        data = replace(data, split=_visible(data, run.model.image_size, run.data.min_box, screen))
         trains = _Call(data, world, screen, stop, resume)
         screen.say(
             f"recipe {name} on {world.device}, {world.size} process{'es' * (world.size > 1)}; everything goes to {out}"
@@ -62,6 +64,20 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
     return 0
 
 
+def _visible(data: Collection, image_size: int, min_box: int, screen: Screen) -> Split:
+    """The split without forged images none of whose instances is left at the model's size: they would train as authentic."""
+    gone = {
+        record.key
+        for record, fact in zip(data.records, data.facts, strict=True)
+        if record.label == "forged" and card.lost(fact, image_size, min_box) == len(fact.sides)
+    }
+    if gone:
+        screen.say(f"not trained on, too small at the model's input size: {len(gone)} forged images, e.g. {min(gone)}")
+    old = data.split
+    single, few, full = ([r for r in part if r.key not in gone] for part in (old.single, old.few, old.full))
+    return Split(single, few, full, old.validation)
+
+
 class _Call:
     """What every training in one call shares."""
 
@@ -73,9 +89,6 @@ class _Call:
     def __call__(self, run: RunConfig, out: Path) -> Path:
         """Train one run in `out` and save its pictures; -> its weights."""
         trainer = Trainer(run, self.data.split, self.data.fingerprint, out)
-        if self.world.leads:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / "config.json").write_text(json.dumps(to_dict(run), indent=1))
         result = trainer.run(self.world, self.screen, self.stop, self.resume, _pictures)
         self.screen.say(
             f"weights: {result}; log: {out}/log.jsonl; TensorBoard: {out}/tensorboard; figures: {out}/figures"
@@ -115,7 +128,8 @@ def _experiment(run: RunConfig, out: Path, trains: _Call) -> None:
             )
         draw.save(draw.arms(scores, winner.name), out / "figures" / "arms.png")
         (out / "arms.json").write_text(json.dumps({"winner": winner.name, "scores": scores}, indent=1))
-        trains.screen.say(f"verdict: {winner.name} wins; see {out}/figures/arms.png; its training goes on")
+        oracle = " (an oracle: the true boxes are painted in)" if winner.cue == "painted_boxes" else ""
+        trains.screen.say(f"verdict: {winner.name} wins{oracle}; see {out}/figures/arms.png; its training goes on")
     last = replace(_of_arm(run, winner), stages=run.stages[-1:])
     source = str(out / "arms" / winner.name / "model.safetensors")
     trains(replace(last, model=replace(last.model, weights=source)), out / "winner")

@@ -7,7 +7,9 @@ of the step. So an interrupted run that is resumed has the same losses as one th
 
 from __future__ import annotations
 
+import json
 import math
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -78,6 +80,9 @@ class Trainer:
         self._check_stages()
         if resume:
             self._resume()
+        if world.leads:
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / "config.json").write_text(json.dumps(to_dict(self.config), indent=1))
         self.saved_at = time.monotonic()
         here = self.state.position
         self.log = RunLog(self.out, here.lines, here.step, self.config.tensorboard) if world.leads else None
@@ -136,7 +141,9 @@ class Trainer:
         if asked or due:
             self._save()
         if asked:
-            raise Interrupted(self.folder, self.stop.number)
+            raise Interrupted(
+                self.folder, self.stop.number or signal.SIGTERM
+            )  # another rank may have been the one asked
 
     # ---- training ---------------------------------------------------------------------------------------------
 
@@ -151,6 +158,8 @@ class Trainer:
         loader = make_loader(
             ForgeryDataset(items, self.config.data, self.config.model.image_size, stage.augment), sampler
         )
+        if stage.subset == "full" and not self.split.validation:
+            self.screen.say("  note: no image is left for validation; the stage is scored on its own training images")
         self.screen.say(
             f"stage {index + 1}/{len(self.config.stages)} {stage.name}: {len(items)} images, {stage.epochs} epochs of "
             f"{len(sampler)} steps, {sum(p.numel() for p in parameters) / 1e6:.1f} M parameters move"
@@ -184,7 +193,7 @@ class Trainer:
                 self._pause_if_asked()
         values = self._epoch_values(stage, len(sampler), seen / (time.monotonic() - began))
         if here.epoch + 1 == stage.epochs or (here.epoch + 1) % stage.evaluate_every == 0:
-            values |= self._evaluate(stage)
+            values |= self._evaluate(stage, values["loss"])
         if self.log is not None:
             self.log.epoch(values)
         self._say_epoch(stage, values)
@@ -224,8 +233,11 @@ class Trainer:
 
     # ---- scores -----------------------------------------------------------------------------------------------
 
-    def _evaluate(self, stage: Stage) -> dict[str, Any]:
-        """Score the stage's records; keep the weights if they are the best so far in this stage."""
+    def _evaluate(self, stage: Stage, loss: float) -> dict[str, Any]:
+        """Score the stage's records; keep the weights if they are the best so far in this stage.
+
+        Early on every image is called authentic and all scores tie: then the lower training loss is the better one.
+        """
         here = self.state.position
         model = self.state.scored.eval()
         share = self.scored_records(stage)[self.world.rank :: self.world.size]
@@ -233,7 +245,7 @@ class Trainer:
         with self.screen.bar(title, len(share)) as bar, autocast(self.world.device, self.config.precision):
             rows = evaluate(model, share, self.config.data, self.config.inference, lambda: self._advance(bar))
         found = report.summary(self.world.gathered(rows))
-        score = [found["of1_mean"], found["dice_mean"]]
+        score = [found["of1_mean"], found["of1_mean_forged"] or 0.0, found["dice_mean"], -loss]
         if score > here.best:
             here.best, here.stale = score, 0
             if self.world.leads:
@@ -253,7 +265,8 @@ class Trainer:
 
     def _epoch_values(self, stage: Stage, steps: int, images_per_s: float) -> dict[str, Any]:
         here = self.state.position
-        means = {name: value / steps for name, value in here.sums.items()}
+        sums = self.world.gathered([here.sums])  # the log holds the mean over all ranks
+        means = {name: sum(other[name] for other in sums) / steps / self.world.size for name in here.sums}
         about = {"stage": stage.name, "epoch": here.epoch + 1, "step": here.step}
         rates = {"lr": self.state.optimiser.param_groups[0]["lr"], "images_per_s": round(images_per_s, 3)}
         return about | rates | {"loss": sum(means.values())} | means

@@ -74,7 +74,12 @@ class RunLog:
         self.path = out / "log.jsonl"
         out.mkdir(parents=True, exist_ok=True)
         kept = self.path.read_text().splitlines()[:lines] if self.path.is_file() else []
-        self.path.write_text("".join(f"{line}\n" for line in kept))
+        if kept:
+            temporary = self.path.with_suffix(".tmp")
+            temporary.write_text("".join(f"{line}\n" for line in kept))
+            temporary.replace(self.path)
+        else:
+            self.path.write_text("")
         self.lines = len(kept)
         self._writer = None
         if tensorboard:

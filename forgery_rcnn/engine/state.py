@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from forgery_rcnn.config import RunConfig
 from forgery_rcnn.engine import seeding
@@ -32,9 +34,20 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)
     """This epoch's losses so far, summed over batches."""
     best: list[float] = field(default_factory=list)
-    """oF1, then Dice, of the best evaluation in this stage; empty before the first."""
+    """oF1, oF1 of forged images, Dice, -loss of the best evaluation in this stage, compared in this order; empty at first."""
     stale: int = 0
     """Evaluations since the best."""
+
+
+@torch.no_grad()
+def _average(decay: float, averages: Sequence[Tensor], current: Sequence[Tensor], count: Tensor) -> None:
+    """Running average with a short memory at first; at a fixed 0.998 a hundred steps would still be random weights."""
+    decay = min(decay, (1 + int(count)) / (10 + int(count)))
+    for average, value in zip(averages, current, strict=True):
+        if average.is_floating_point():
+            average.lerp_(value, 1 - decay)
+        else:
+            average.copy_(value)
 
 
 class RunState:
@@ -59,9 +72,7 @@ class RunState:
 
     def _restart_average(self) -> None:
         if self._ema_decay:
-            self.average = AveragedModel(
-                self.model, multi_avg_fn=get_ema_multi_avg_fn(self._ema_decay), use_buffers=True
-            )
+            self.average = AveragedModel(self.model, multi_avg_fn=partial(_average, self._ema_decay), use_buffers=True)
             self.average.eval()
 
     def use(self, optimiser: torch.optim.Optimizer) -> None:

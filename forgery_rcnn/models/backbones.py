@@ -84,6 +84,9 @@ def _mobilenet(name: str, config: ModelConfig) -> nn.Module:
         weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     make = partial(torchvision.models.get_model, name, weights=weights, norm_layer=_NORM_LAYERS[norm_of(config)])
     body = (download(f"{name} ImageNet", make) if weights else make()).features
+    for module in body.modules():
+        if isinstance(module, (FrozenBatchNorm2d, nn.BatchNorm2d)):
+            module.eps = 1e-3  # MobileNetV3's own, with which its weights were trained
     last: dict[int, tuple[str, int]] = {}  # stride -> the deepest block at it and its channels
     x, side = torch.zeros(1, 3, 64, 64), 64
     with torch.no_grad():
@@ -103,7 +106,7 @@ class TimmPyramid(nn.Module):
         import timm
 
         name = config.backbone.removeprefix("timm:")
-        if name not in timm.list_models():
+        if not timm.is_model(name):
             near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "see timm.list_models()"
             raise InputError(f"model.backbone: timm has no model {name!r}; did you mean: {near}?")
         try:
@@ -112,19 +115,38 @@ class TimmPyramid(nn.Module):
         except (ValueError, RuntimeError, AttributeError, TypeError, AssertionError) as error:
             raise InputError(
                 f"model.backbone timm:{name} gives no features at strides 4, 8, 16, 32 ({error}); "
-                "choose a convolutional or hierarchical one, e.g. timm:convnext_tiny"
+                "choose a convolutional one, e.g. timm:convnext_tiny"
             ) from None
         pretrained = config.weights == "imagenet"
         make = partial(timm.create_model, name, features_only=True, out_indices=levels, pretrained=pretrained)
         self.body = download(f"timm {name}", make) if pretrained else make()
         if norm_of(config) != "batch":
             _exchange_norms(self.body, norm_of(config))
+        _require_any_size(name, self.body)
         self.fpn = FeaturePyramidNetwork(self.body.feature_info.channels(), config.fpn_width, LastLevelMaxPool())
         self.out_channels = config.fpn_width
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(B, 3, h, w) float -> {'0'..'3', 'pool'}: (B, fpn_width, h/4.., w/4..)."""
         return self.fpn(OrderedDict((str(level), f) for level, f in enumerate(self.body(x))))
+
+
+def _require_any_size(name: str, body: nn.Module) -> None:
+    """Raise InputError unless the backbone takes images of several sizes and gives channels first."""
+    body.eval()
+    try:
+        with torch.no_grad():
+            for size in ((64, 96), (96, 64)):
+                levels = body(torch.zeros(1, 3, *size))
+                for level, stride, channels in zip(levels, STRIDES, body.feature_info.channels(), strict=True):
+                    if level.shape != (1, channels, size[0] // stride, size[1] // stride):
+                        raise ValueError(f"features of shape {tuple(level.shape)}")
+    except (ValueError, RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"model.backbone timm:{name} does not take images of any size ({reason}); choose a convolutional one, e.g. timm:convnext_tiny"
+        ) from None
+    body.train()
 
 
 def _exchange_norms(module: nn.Module, norm: str) -> None:
@@ -135,6 +157,7 @@ def _exchange_norms(module: nn.Module, norm: str) -> None:
             continue
         layer = _NORM_LAYERS[norm](child.num_features)
         if norm == "frozen_batch":
+            layer.eps = child.eps
             layer.load_state_dict(child.state_dict(), strict=False)
         # timm folds dropout and activation into its batch norm
         extras = [part for part in (getattr(child, "drop", None), getattr(child, "act", None)) if part is not None]

@@ -123,7 +123,7 @@ def resolve(name: str | None) -> Path:
 
 
 def _of_run(folder: Path) -> Path:
-    for place in (folder, folder / "checkpoints"):
+    for place in (folder, folder / "winner", folder / "checkpoints"):  # winner: of an experiment with arms
         for pattern in ("model.safetensors", "best-*.safetensors", "last-*.safetensors"):
             found = sorted(place.glob(pattern), key=lambda p: p.stat().st_mtime)
             if found:

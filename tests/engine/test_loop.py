@@ -83,7 +83,9 @@ def test_patience_stops_a_stage_early(shared_root: Path, tmp_path: Path, tiny_mo
     stage = replace(STAGE, epochs=9, lr=1e-12, patience=2)
     _, printed = train(trainer(shared_root, tmp_path, tiny_model, stage))
     assert "stage one stops early" in printed
-    assert len(epochs(tmp_path)) == 3
+    losses = [line["loss"] for line in epochs(tmp_path)]  # the scores tie, so the lowest loss so far counts as best
+    assert len(losses) < 9
+    assert min(losses) == losses[-3]
 
 
 def test_each_stage_starts_from_the_best_of_the_one_before(

@@ -114,3 +114,9 @@ def test_paste_of_boxes_at_and_beyond_the_border() -> None:
     assert found.instances.areas().tolist() == [16, 1, 1]
     assert found.heatmap[0, 0] == np.float32(0.9)
     assert found.image_score == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("name", ["timm:swin_tiny_patch4_window7_224", "timm:maxvit_tiny_tf_224"])
+def test_a_backbone_of_fixed_size_is_refused(tiny_model: ModelConfig, name: str) -> None:
+    with pytest.raises(InputError, match="does not take images of any size"):
+        backbones.build(replace(tiny_model, backbone=name))
