@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -41,13 +42,13 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def read(path: Path) -> Picture:
+def read(path: Path, alpha: Literal["over_white", "ignored"] = "over_white") -> Picture:
     """Read an image file. Raises InputError (one line: file, what was found, fix) for anything that is not a whole image."""
     with _opened(path) as image:
         if image.format == "PNG":
             _check_png_rows(path)
         image.load()
-        return _picture(path, image)
+        return _picture(path, image, alpha)
 
 
 def header_size(path: Path) -> tuple[int, int]:
@@ -100,7 +101,7 @@ def _check_png_rows(path: Path) -> None:
         )
 
 
-def _picture(path: Path, image: Image.Image) -> Picture:
+def _picture(path: Path, image: Image.Image, alpha: Literal["over_white", "ignored"]) -> Picture:
     notes = []
     mode = image.mode
     if getattr(image, "n_frames", 1) > 1:
@@ -114,7 +115,7 @@ def _picture(path: Path, image: Image.Image) -> Picture:
         grey, note = _eight_bit(path, values)
         notes.append(note)
         pixels = np.repeat(grey[:, :, None], 3, axis=2)
-    elif "transparency" in image.info or image.has_transparency_data:
+    elif alpha == "over_white" and ("transparency" in image.info or image.has_transparency_data):
         notes.append("alpha over white")
         layer = image.convert("RGBA")
         pixels = np.asarray(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))

@@ -11,6 +11,7 @@ import numpy as np
 from forgery_rcnn.data import images
 from forgery_rcnn.errors import InputError
 
+LIGHT = 192  # a mask image's white is at least this in every channel, its black at most 255 less this
 SUFFIXES = (".npy", *images.EXTENSIONS)
 
 
@@ -71,15 +72,17 @@ def _from_npy(path: Path) -> np.ndarray:
 
 
 def _from_image(path: Path) -> np.ndarray:
-    grey = images.read(path).pixels
-    if (grey != grey[:, :, :1]).any():
-        raise InputError(f"{path}: mask image is coloured; save it as black (authentic) and white (forged)")
-    values = np.unique(grey[:, :, 0])
-    if not np.isin(values, (0, 255)).all():
+    """Black and white, or nearly so (JPEG, softened edges). Transparency is ignored: black is often declared transparent."""
+    pixels = images.read(path, alpha="ignored").pixels
+    light = (pixels >= LIGHT).all(axis=2)
+    between = int(np.count_nonzero(~light & ~(pixels <= 255 - LIGHT).all(axis=2)))
+    if between:
         raise InputError(
-            f"{path}: mask image holds {len(values)} grey values; save it as black (0) and white (255) only"
+            f"{path}: mask image holds {between} pixels neither black nor white; save it as 0 and 255 only"
         )
-    return (grey[:, :, 0] > 0)[None]
+    if not light.any() and pixels.any():
+        raise InputError(f"{path}: mask image holds values 0..{pixels.max()}; save it as black (0) and white (255)")
+    return light[None]
 
 
 def components(masks: np.ndarray) -> np.ndarray:

@@ -155,24 +155,26 @@ def test_black_and_white_images_are_masks(values: np.ndarray, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (MASKS[0], "holds 2 grey values"),
-        (MASKS[0] * np.uint8(254), "holds 2 grey values"),
-        (np.arange(117, dtype=np.uint8).reshape(SIZE), "holds 117 grey values"),
-        (np.dstack([MASKS[0] * np.uint8(255)] + [np.zeros(SIZE, np.uint8)] * 2), "coloured"),
+        (MASKS[0], "holds values 0..1; save it as black (0) and white (255)"),
+        (MASKS[0] * np.uint8(128), "pixels neither black nor white"),
+        (np.arange(117, dtype=np.uint8).reshape(SIZE), "holds 53 pixels neither black nor white"),
+        (np.dstack([MASKS[0] * np.uint8(255)] + [np.zeros(SIZE, np.uint8)] * 2), "pixels neither black nor white"),
         (np.zeros(SIZE, np.uint8), "all zero"),
         (MASKS[0].T * np.uint8(255), "mask is (13, 9) but image 7.png is 9 x 13"),
     ],
-    ids=["0 and 1", "0 and 254", "grey", "red", "black", "transposed"],
+    ids=["0 and 1", "0 and 128", "grey", "red", "black", "transposed"],
 )
 def test_bad_mask_images(values: np.ndarray, said: str, tmp_path: Path, refused) -> None:
     with refused("7.png: ", said):
         read(tmp_path, image(values), "7.png")
 
 
-def test_jpeg_of_a_mask_is_refused(tmp_path: Path, refused) -> None:
-    Image.fromarray(MASKS[0] * np.uint8(255)).save(tmp_path / "7.jpg")
-    with refused("7.jpg: ", "grey values"):
-        masks.read(tmp_path / "7.jpg", SIZE, "7.png")
+def test_off_white_edges_and_black_declared_transparent(tmp_path: Path) -> None:
+    """Both occur in published sets: read over white, a transparent black would make the whole image forged."""
+    values = np.repeat(MASKS[0][:, :, None] * np.uint8(255), 3, axis=2)
+    values[MASKS[0] > 0] -= np.arange(int(MASKS[0].sum()), dtype=np.uint8)[:, None] % 40
+    Image.fromarray(values).save(tmp_path / "7_gt.png", transparency=(0, 0, 0))
+    assert np.array_equal(masks.read(tmp_path / "7_gt.png", SIZE, "7.png"), MASKS[:1].astype(bool))
 
 
 @pytest.mark.parametrize(
