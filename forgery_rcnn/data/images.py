@@ -1,9 +1,10 @@
 """The one image reader, used by training, prediction and reports alike, and the one way to resize.
 
 How each kind of file is read: 16-bit grey -> 8 bit by /257 (16-bit colour: its high byte); float 0..1 -> x255;
-palette, bilevel, CMYK and others through Pillow's RGB; alpha over white; the first frame of several; EXIF orientation is noted and not applied, so that
-pixels and masks keep the file's own grid. Truncated, empty and damaged files are refused. Decoded with Pillow:
-torchvision's decoders crash the process on damaged files, OpenCV rotates and accepts truncated ones.
+palette, bilevel, CMYK and others through Pillow's RGB; alpha over white; the first frame of several; EXIF orientation
+is noted and not applied, so that pixels and masks keep the file's own grid. Truncated, empty and damaged files are
+refused. Decoded with Pillow: torchvision's decoders crash the process on damaged files, OpenCV rotates and accepts
+truncated ones.
 """
 
 from __future__ import annotations
