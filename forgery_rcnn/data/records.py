@@ -14,6 +14,7 @@ import numpy as np
 
 from forgery_rcnn.data import images, masks
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.instances import boxes_of
 
 Label = Literal["authentic", "forged"]
 WORTH_PROCESSES = 500  # fewer files are read before the processes have started
@@ -123,8 +124,6 @@ class Facts:
 
 def inspect(record: Record) -> Facts:
     """Read everything of one record and report; never raises for a bad file."""
-    from forgery_rcnn.instances import boxes_of
-
     try:
         loaded = load(record)
     except InputError as error:
@@ -165,7 +164,7 @@ def sound(
         raise InputError(f"{problems[0]}{more}; --data.skip-bad lists and leaves out bad files")
     good = [(record, fact) for record, fact in zip(records, facts, strict=True) if not fact.problem]
     if not good:
-        raise InputError("every file of the data set is bad; see the list above")
+        raise InputError(f"every file of the data set is bad; the first: {problems[0]}")
     return [record for record, _ in good], [fact for _, fact in good], problems
 
 

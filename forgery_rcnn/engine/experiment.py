@@ -102,9 +102,8 @@ def _pictures(trainer: Trainer, index: int) -> None:
     draw.save(draw.curves(runlog.read_log(trainer.out / "log.jsonl")), trainer.out / "figures" / "curves.png")
     folder = trainer.out / "figures" / f"{index + 1}-{stage.name}"
     scored = trainer.scored_records(stage)
-    chosen = [r for r in scored if r.label == "forged"][: PICTURES - 1] + [r for r in scored if r.label == "authentic"][
-        :1
-    ]
+    forged, authentic = ([r for r in scored if r.label == label] for label in ("forged", "authentic"))
+    chosen = forged[: PICTURES - 1] + authentic[:1]
     model = trainer.state.model.eval()
     with autocast(trainer.world.device, config.precision):
         for record in chosen:

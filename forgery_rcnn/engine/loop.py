@@ -141,9 +141,8 @@ class Trainer:
         if asked or due:
             self._save()
         if asked:
-            raise Interrupted(
-                self.folder, self.stop.number or signal.SIGTERM
-            )  # another rank may have been the one asked
+            # another rank may have been the one that got the signal
+            raise Interrupted(self.folder, self.stop.number or signal.SIGTERM)
 
     # ---- training ---------------------------------------------------------------------------------------------
 

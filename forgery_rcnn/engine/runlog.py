@@ -68,7 +68,7 @@ class Screen:
 
 
 class RunLog:
-    """log.jsonl and TensorBoard of one run; `lines` counts what is written, so that a resumed run cuts what it will redo."""
+    """log.jsonl and TensorBoard of one run; of an older log `lines` are kept: a resumed run redoes the rest."""
 
     def __init__(self, out: Path, lines: int, step: int, tensorboard: bool) -> None:
         self.path = out / "log.jsonl"
@@ -80,7 +80,6 @@ class RunLog:
             temporary.replace(self.path)
         else:
             self.path.write_text("")
-        self.lines = len(kept)
         self._writer = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
@@ -91,7 +90,6 @@ class RunLog:
         """Append one epoch's numbers; every number also goes to TensorBoard under the stage's name."""
         with open(self.path, "a") as file:
             file.write(json.dumps(values, allow_nan=False) + "\n")
-        self.lines += 1
         if self._writer is not None:
             for name, value in values.items():
                 if isinstance(value, (int, float)) and name not in ("step", "epoch"):

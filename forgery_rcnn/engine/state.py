@@ -79,7 +79,7 @@ class RunState:
         """Take this optimiser; right after `restore` it gets the state it was saved with."""
         parameters = dict(self.model.named_parameters())
         for name, value in self._waiting.items():
-            _, parameter, key = name.split("/")
+            parameter, key = name.split("/")
             target = parameters[parameter]
             # A fused optimiser walks parameter and moments side by side in memory: they need the same strides.
             optimiser.state[target][key] = value if key == "step" else torch.empty_like(target).copy_(value).detach()
@@ -113,14 +113,10 @@ class RunState:
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any], path: Path) -> None:
         """The inverse of `tensors` and `values`; the optimiser's part waits for `use`."""
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-        weights.fit(self.model, part("model/"), path, drop=())
+        weights.fit(self.model, weights.under(tensors, "model/"), path, drop=())
         self._restart_average()
         if self.average is not None:
-            self.average.module.load_state_dict(part("ema/"))
+            self.average.module.load_state_dict(weights.under(tensors, "ema/"))
             self.average.n_averaged.fill_(values["averaged"])
-        self._waiting = {name: t for name, t in tensors.items() if name.startswith("optimiser/")}
+        self._waiting = weights.under(tensors, "optimiser/")
         self.position = Position(**values["position"])

@@ -67,23 +67,23 @@ def download(what: str, fetch: Callable[[], object]) -> object:
         ) from None
 
 
-def _resnet(name: str, config: ModelConfig) -> nn.Module:
-    weights = None
-    if config.weights == "imagenet":
-        weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+def _classifier(name: str, config: ModelConfig) -> nn.Module:
+    """torchvision's classification model, with the norm layers and the weights that the configuration asks for."""
+    pretrained = config.weights == "imagenet"
+    weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1 if pretrained else None
     make = partial(torchvision.models.get_model, name, weights=weights, norm_layer=_NORM_LAYERS[norm_of(config)])
-    body = download(f"{name} ImageNet", make) if weights else make()
+    return download(f"{name} ImageNet", make) if pretrained else make()
+
+
+def _resnet(name: str, config: ModelConfig) -> nn.Module:
+    body = _classifier(name, config)
     channels = [body.inplanes // 8 * 2**level for level in range(4)]
     layers = {f"layer{level + 1}": str(level) for level in range(4)}
     return BackboneWithFPN(body, layers, channels, config.fpn_width, LastLevelMaxPool())
 
 
 def _mobilenet(name: str, config: ModelConfig) -> nn.Module:
-    weights = None
-    if config.weights == "imagenet":
-        weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
-    make = partial(torchvision.models.get_model, name, weights=weights, norm_layer=_NORM_LAYERS[norm_of(config)])
-    body = (download(f"{name} ImageNet", make) if weights else make()).features
+    body = _classifier(name, config).features
     for module in body.modules():
         if isinstance(module, (FrozenBatchNorm2d, nn.BatchNorm2d)):
             module.eps = 1e-3  # MobileNetV3's own, with which its weights were trained

@@ -27,6 +27,7 @@ from forgery_rcnn.models.segmenter import Segmenter
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "weights"
 RUNS = Path("runs")
+BARE = ModelConfig(backbone="resnet50", norm="frozen_batch")  # what a .pth with nothing beside it is taken for
 PREDICTORS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 
 
@@ -166,8 +167,7 @@ def start(model: Segmenter) -> None:
         fit(model, state, Path(weights.url.rsplit("/", 1)[-1]), drop=PREDICTORS)
         return
     path = resolve(source)
-    tensors = read(path)[0] if path.suffix == ".safetensors" else _read_pth(path)
-    state = model_part(tensors)
+    state = model_part(_tensors(path))
     own = model.state_dict()
     other_head = [
         p for p in PREDICTORS if any(k.startswith(p) and k in own and own[k].shape != v.shape for k, v in state.items())
@@ -178,10 +178,14 @@ def start(model: Segmenter) -> None:
 def model_part(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of the model in a file of weights or in a resumable checkpoint (averaged ones first)."""
     for prefix in ("ema/", "model/"):
-        part = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-        if part:
+        if part := under(tensors, prefix):
             return part
     return dict(tensors)
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, named without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def fit(model: Segmenter, state: Mapping[str, Tensor], path: Path, drop: tuple[str, ...]) -> None:
@@ -214,15 +218,18 @@ def settled(config: ModelConfig) -> ModelConfig:
     """The configuration with `norm` auto decided; weights from a file dictate it by what they hold."""
     if config.norm != "auto" or config.weights in ("none", "imagenet", "coco"):
         return replace(config, norm=norm_of(config))
-    path = resolve(config.weights)
-    tensors = read(path)[0] if path.suffix == ".safetensors" else _read_pth(path)
-    frozen = any(name.startswith("backbone.") and name.endswith("running_mean") for name in model_part(tensors))
+    names = model_part(_tensors(resolve(config.weights)))
+    frozen = any(name.startswith("backbone.") and name.endswith("running_mean") for name in names)
     return replace(config, norm="frozen_batch" if frozen else "group")
 
 
 def _without_download(config: ModelConfig) -> ModelConfig:
     """The same architecture, built from random weights: the file's own will replace them."""
     return replace(config, norm=norm_of(config), weights="none")
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    return read(path)[0] if path.suffix == ".safetensors" else _read_pth(path)
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
