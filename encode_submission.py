@@ -17,7 +17,7 @@ from forgery_rcnn.cli import command, tyro  # first: it says what is not install
 
 # isort: split
 from forgery_rcnn import metrics, report, rle, submission
-from forgery_rcnn.config import DataConfig, InferenceConfig, ModelConfig, from_dict
+from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Instances
 
@@ -72,7 +72,7 @@ class Job:
     """Draw at most so many pictures: of every image with truth, else of those that are flagged."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
-    model: ModelConfig = field(default_factory=lambda: ModelConfig(backbone="resnet50", norm="frozen_batch"))
+    model: ModelConfig = BARE_PTH
     """Which model a bare .pth file is for; weights with a JSON beside them say so themselves."""
 
 

@@ -121,6 +121,10 @@ class ModelConfig:
             _require(getattr(self, name) >= 1, f"model.{name} is {getattr(self, name)}; use at least 1")
 
 
+# What a .pth with nothing beside it is taken for: torchvision's own Mask R-CNN.
+BARE_PTH = ModelConfig(backbone="resnet50", norm="frozen_batch")
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of training: which images, which parts move, for how long, how fast."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from forgery_rcnn.config import DataConfig, InferenceConfig, from_dict
+from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, from_dict
 from forgery_rcnn.data import collection, records
 from forgery_rcnn.data.augment import paint_boxes
 from forgery_rcnn.engine.distributed import device_of
@@ -56,7 +56,7 @@ def weights_on_split(
     The split is the training's own only on the same files; where the fingerprint differs, that is said. Boxes are never
     painted in: an oracle's score is no score.
     """
-    found = weights.load(name, weights.BARE)
+    found = weights.load(name, BARE_PTH)
     trained_on = from_dict(DataConfig, found.meta.get("config", {}).get("data", {}))
     data = replace(trained_on, root=root, skip_bad=skip_bad, cue="none")
     files = collection.open_checked(data, screen.bar)

@@ -27,7 +27,6 @@ from forgery_rcnn.models.segmenter import Segmenter
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "weights"
 RUNS = Path("runs")
-BARE = ModelConfig(backbone="resnet50", norm="frozen_batch")  # what a .pth with nothing beside it is taken for
 PREDICTORS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 
 
