@@ -4,11 +4,15 @@
 python3 encode_submission.py                             the built-in test images, shipped or latest weights
 python3 encode_submission.py --images DIR --weights runs/NAME --out OUT
 python3 encode_submission.py --images ROOT/train_images/forged --masks ROOT/train_masks --out OUT
+python3 encode_submission.py --images DIR --format mediaeval_b --settings.team TEAM --out OUT
+
+Formats: recodai, aaltoes, mediaeval_a, mediaeval_b, tianchi.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,10 +20,11 @@ from typing import TYPE_CHECKING, Literal
 from forgery_rcnn.cli import command, tyro  # first: it says what is not installed
 
 # isort: split
-from forgery_rcnn import metrics, report, rle, submission
+from forgery_rcnn import metrics, report, rle
 from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.instances import Instances
+from forgery_rcnn.instances import Answer, Instances, Truth
+from forgery_rcnn.submission import formats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +71,10 @@ class Job:
     weights: str | None = None
     """A file, a run's folder, or a name under weights/; default the shipped weights, else the latest run."""
     out: Path = Path("out")
-    """Folder for submission.csv and overlays/; where there is truth, for report.csv and report.json too."""
+    """Folder for the submission and overlays/; where there is truth, for report.csv and report.json too."""
+    format: Literal["recodai", "aaltoes", "mediaeval_a", "mediaeval_b", "tianchi"] = "recodai"
+    """Whose submission file to write."""
+    settings: formats.Settings = field(default_factory=formats.Settings)
     inference: Thresholds = field(default_factory=Thresholds)
     overlays: int = 100
     """Draw at most so many pictures: of every image with truth, else of those that are flagged."""
@@ -101,7 +109,8 @@ def main(argv: list[str] | None = None) -> int:
 class Results:
     """What has come out so far."""
 
-    answers: dict[str, Instances | None] = field(default_factory=dict)
+    images: int = 0
+    flagged: int = 0
     rows: list[report.ImageRow] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     drawn: int = 0
@@ -113,23 +122,34 @@ def _predict(job: Job, files: list[Path], found: Restored, truth: Reader | None,
     from forgery_rcnn.engine.stopping import listening
 
     thresholds = job.inference.over(from_dict(InferenceConfig, found.meta.get("thresholds", {})))
-    done = Results()
+    done, layout = Results(), formats.FORMATS[job.format]
+    target = job.out / layout.filename(job.settings)
+    partial = job.out / "partial" / target.name  # here until every image is in it
     with listening() as stop, screen.bar("predicting", len(files)) as bar, autocast(found.model.device, job.precision):
-        for path in files:
-            if stop:
-                break
-            try:
-                _one(path, job, found, thresholds, truth, done, screen)
-            except InputError as error:
-                done.problems.append(f"{error} (no row)")
-            bar()
-    if not done.answers and done.problems:
+
+        def answers() -> Iterator[tuple[str, Answer]]:
+            for path in files:
+                if stop:
+                    return
+                try:
+                    yield path.stem, _one(path, job, found, thresholds, truth, done, screen)
+                except InputError as error:
+                    done.problems.append(f"{error} (no row)")
+                bar()
+
+        layout.write(partial, answers(), job.settings)
+    if not done.images and done.problems:
+        partial.unlink()
+        partial.parent.rmdir()
         raise InputError(f"none of the {len(files)} images could be read; the first: {done.problems[0]}")
-    _finish(job.out, "submission.partial.csv" if stop else "submission.csv", done, screen)
+    if not stop:
+        partial.replace(target)
+        partial.parent.rmdir()
+    _finish(job.out, partial if stop else target, done, screen)
     for line in done.problems:
         screen.say(f"error: {line}")
     if stop:
-        screen.say(f"interrupted after {len(done.answers)} of {len(files)} images")
+        screen.say(f"interrupted after {done.images} of {len(files)} images")
         return 128 + stop.number
     return 1 if done.problems else 0
 
@@ -142,26 +162,28 @@ def _one(
     truth: Reader | None,
     done: Results,
     screen: Screen,
-) -> None:
+) -> Answer:
     """One image into `done`. Raises InputError when it cannot be read; a bad mask costs its score alone."""
     from forgery_rcnn.data import images
     from forgery_rcnn.inference import pipeline
 
     pixels = images.read(path).pixels
     prediction = pipeline.predict_image(found.model, pixels, thresholds)
-    done.answers[path.stem] = answer = pipeline.answer(prediction)
+    answer = pipeline.answer(prediction)
+    done.images += 1
+    done.flagged += answer.instances is not None
     known = Known()
     if truth is not None:
         try:
             known = Known(truth(path, pixels.shape[:2]), "known")
-            row = report.image_row(path.stem, answer, known.instances, pixels.shape[:2], prediction.image_score)
-            done.rows.append(row)
+            done.rows.append(report.image_row(path.stem, answer, Truth(pixels.shape[:2], known.instances)))
         except InputError as error:
             done.problems.append(f"{error} (not scored)")
     screen.say(_line(path.stem, prediction, known))
-    if done.drawn < job.overlays and (known or answer):
+    if done.drawn < job.overlays and (known or answer.instances):
         _draw(job.out / "overlays" / f"{path.stem}.png", pixels, known, prediction)
         done.drawn += 1
+    return answer
 
 
 def _line(case: str, prediction: Prediction, known: Known) -> str:
@@ -172,9 +194,9 @@ def _line(case: str, prediction: Prediction, known: Known) -> str:
     if not known:
         return line
     truth = rle.EMPTY if known.instances is None else known.instances.union()
-    common, _, area = metrics.pixel_counts(union, truth)
+    counts = metrics.common_pixels(union, truth), int(union[:, 1].sum()), int(truth[:, 1].sum())
     of1 = metrics.image_score(prediction.instances if len(prediction.instances) else None, known.instances)
-    return f"{line}, true {area} px, intersection {common} px | Dice {metrics.dice(union, truth):.4f}, oF1 {of1:.4f}"
+    return f"{line}, true {counts[2]} px, intersection {counts[0]} px | Dice {metrics.dice(*counts):.4f}, oF1 {of1:.4f}"
 
 
 def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) -> None:
@@ -184,11 +206,9 @@ def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) 
     draw.save(draw.overlay(pixels, truth.masks() if known else None, prediction, path.stem), path)
 
 
-def _finish(out: Path, name: str, done: Results, screen: Screen) -> None:
-    """Write the submission, and the report where there is truth; say where everything is."""
-    submission.write(out / name, done.answers)
-    flagged = sum(found is not None for found in done.answers.values())
-    screen.say(f"{out / name}: {len(done.answers)} rows, {flagged} forged, {len(done.answers) - flagged} authentic")
+def _finish(out: Path, written: Path, done: Results, screen: Screen) -> None:
+    """Write the report where there is truth; say where everything is."""
+    screen.say(f"{written}: {done.images} images, {done.flagged} forged, {done.images - done.flagged} authentic")
     if done.rows:
         found = report.summary(done.rows)
         (out / "report.csv").write_text(report.to_csv(done.rows))

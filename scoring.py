@@ -1,24 +1,31 @@
 #!/usr/bin/env python3
-"""oF1, Dice, recall and precision of a submission, or of weights on a split, beside the trivial baselines.
+"""Score a submission, or weights on a split: oF1 and where the rest of it went, pixel, image and instance scores.
 
 python3 scoring.py                                                   latest weights, validation split of the sample
-python3 scoring.py --submission S.csv --solution T.csv --json R.json
-python3 scoring.py --submission S.csv --solution ROOT                the truth from a data root
+python3 scoring.py --submission S.csv --solution T.csv --out OUT
+python3 scoring.py --submission S.zip --solution ROOT                the truth from a data root, or a folder of masks
+python3 scoring.py --compare A.csv B.csv --solution T.csv --images DIR
 python3 scoring.py --weights runs/NAME --data.root ROOT --split validation
+
+All four competitions' files are read (README). Every number comes with a 95 % bootstrap interval over images.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from forgery_rcnn.cli import command, tyro  # first: it says what is not installed
 
 # isort: split
-from forgery_rcnn import report, submission
-from forgery_rcnn.errors import InputError
+from forgery_rcnn import compare, contracts, numbers, report
+from forgery_rcnn.bootstrap import Resampling
+from forgery_rcnn.errors import FileProblems, InputError, Problem, listed
+from forgery_rcnn.instances import Answer, Instances, Truth
+from forgery_rcnn.submission import formats, official, recodai
 
 
 @dataclass(frozen=True)
@@ -33,67 +40,174 @@ class Where:
 
 @dataclass(frozen=True)
 class Job:
-    """Either --submission and --solution, or weights and a split."""
+    """Either --submission and --solution, or --compare and --solution, or weights and a split."""
 
     submission: Path | None = None
-    """CSV case_id,annotation."""
+    """A submission file or folder; its format is recognised."""
     solution: Path | None = None
-    """CSV case_id,annotation,shape, or a data root."""
+    """CSV case_id,annotation,shape (a column `kind` is used), a data root, or a folder of masks."""
+    compare: tuple[Path, Path] | None = None
+    """Two submissions A and B for the same solution."""
+    lenient: bool = False
+    """Score the rows that can be read, and say what was left out."""
+    strict: bool = False
+    """Accept exactly what the official Recod.ai/LUC scorer accepts: rows by position, runs clipped, one bad cell fails all."""
+    contract: str = "recodai"
+    """A published way to score, beside the report: recodai, recodai_forged, union_by_count, pixel_f1, pixel_f1_forged,
+    pixel_f1_or_inverted, f1_plus_iou."""
+    images: Path | None = None
+    """Folder of the images, for the overlays of --compare; default those of a data root, else the masks alone are drawn."""
     weights: str | None = None
     """A file, a run's folder, or a name under weights/; default the shipped weights, else the latest run."""
     data: Where = field(default_factory=Where)
     split: Literal["single", "few", "full", "validation", "all"] = "validation"
     """Part of the data, split as in the weights' training."""
+    out: Path | None = None
+    """Folder for report.json, report.csv and error_budget.png; of --compare, for overlays/ (there the default is out/compare)."""
     json: Path | None = None
     """Write the report here as JSON."""
     csv: Path | None = None
     """Write one line per image here."""
+    resamples: int = 1000
+    """Of the bootstrap; 0 = no intervals."""
+    seed: int = 0
+    """Of the bootstrap."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
+
+    def __post_init__(self) -> None:
+        contracts.named(self.contract)
+        if self.lenient and self.strict:
+            raise InputError("--lenient and --strict exclude each other; pass one")
+        if self.resamples < 0:
+            raise InputError(f"--resamples {self.resamples}: must be 0 or more")
+        given = self.compare or self.submission
+        if (given is None) != (self.solution is None):
+            raise InputError(
+                "--submission (or --compare) and --solution go together: pass both, or neither to score weights"
+            )
+        if self.compare and self.submission:
+            raise InputError("--compare takes the two submissions itself; leave --submission out")
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 when a report was made."""
     job = tyro.cli(Job, args=argv, prog="scoring.py", description=__doc__)
-    if (job.submission is None) != (job.solution is None):
-        raise InputError("--submission and --solution go together: pass both, or neither to score weights")
-    rows = _rows_of_files(job.submission, job.solution) if job.submission else _rows_of_weights(job)
-    found = report.summary(rows)
-    print("\n".join(report.lines(found)))
-    for path, text in ((job.json, report.to_json(found, rows)), (job.csv, report.to_csv(rows))):
-        if path is not None:
-            _write(path, text)
-            print(f"written: {path}")
-    return 0
-
-
-def _rows_of_files(answers: Path, solution: Path) -> list[report.ImageRow]:
-    if solution.is_dir():
-        from forgery_rcnn.data import truths
-
-        truth = truths.of_root(solution, submission.read(answers).keys())
-    else:
-        truth = submission.read_solution(solution)
-    found = submission.answers(answers, truth)
-    return [report.image_row(case, found[case], known.instances, known.size) for case, known in truth.items()]
-
-
-def _rows_of_weights(job: Job) -> list[report.ImageRow]:
+    if job.compare:
+        return _compare(job, job.compare)
+    if job.submission:
+        found = formats.detect(job.submission)
+        scored = numbers.collect(_answers(job, job.submission))
+        return _report(job, scored, found.masks, found.says)
     from forgery_rcnn.engine import evaluate, runlog
 
-    screen = runlog.Screen()
-    return evaluate.weights_on_split(
-        job.weights, job.data.root, job.data.skip_bad, job.split, (job.device, job.precision), screen
+    how = (job.device, job.precision)
+    thresholds, each = evaluate.weights_on_split(
+        job.weights, job.data.root, job.data.skip_bad, job.split, how, runlog.Screen()
+    )
+    masks = f"instances with score >= {thresholds.score_threshold:g}, pixels >= {thresholds.mask_threshold:g}"
+    return _report(job, numbers.collect(each), masks, "where")
+
+
+def _truths(job: Job, path: Path) -> dict[str, Truth]:
+    assert job.solution is not None
+    if not job.solution.is_dir():
+        return recodai.read_solution(job.solution)
+    from forgery_rcnn.data import truths
+
+    asked = formats.detect(path).read(path, {})  # nothing is known yet, so every id comes back as unknown
+    return truths.of_folder(
+        job.solution, [found.case_id for found in asked if isinstance(found, Problem) and found.case_id]
     )
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+def _answers(job: Job, path: Path) -> Iterator[tuple[str, Answer, Truth]]:
+    """Every image's answer beside its truth, in the order of the solution. Raises FileProblems unless --lenient."""
+    truths, layout = _truths(job, path), formats.detect(path)
+    if job.strict:
+        if layout is not formats.FORMATS["recodai"]:
+            raise InputError(f"{path}: --strict is the Recod.ai/LUC scorer's way; this is {layout.title}")
+        yield from ((case, answer, truths[case]) for case, answer in official.read(path, truths))
+        return
+    problems, rows = [], 0
+    for found in layout.read(path, truths):
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            rows += 1
+            yield *found, truths[found[0]]
+    if problems and (not job.lenient or not rows):
+        raise FileProblems(path, problems)
+    if problems:
+        print("\n".join(listed(path, problems)))
+        print(f"left out: {len(truths) - rows} of {len(truths)} images; every number below is of the other {rows}")
+
+
+def _report(job: Job, scored: numbers.Scored, masks: str, says: Literal["where", "whether"]) -> int:
+    """Print the report, and write what was asked for."""
+    how = Resampling(job.resamples, job.seed)
+    found: dict[str, Any] = report.summary(scored.rows)
+    found["contract"] = contracts.named(job.contract).line(masks)
+    found["numbers"] = numbers.intervals(scored, how)
+    found["baselines"] = numbers.trivial(scored.rows)
+    found["strata"] = numbers.by_stratum(scored, how)
+    if says == "where":
+        table = [*report.head(found), *report.budget(found), *numbers.lines(found["numbers"], scored)]
+        table += [*numbers.stratum_lines(found["strata"]), *contracts.lines(job.contract, scored.rows, masks, how)]
+        print("\n".join([*table, f"verdict: {report.verdict(found)}"]))
+    else:
+        print("\n".join(numbers.image_lines(found["numbers"], scored.rows)))
+    _write(job, found, scored.rows)
+    return 0
+
+
+def _write(job: Job, found: dict[str, Any], rows: list[report.ImageRow]) -> None:
+    texts = {job.json: report.to_json(found, rows), job.csv: report.to_csv(rows)}
+    if job.out is not None:
+        from forgery_rcnn import draw
+
+        texts |= {job.out / "report.json": report.to_json(found, rows), job.out / "report.csv": report.to_csv(rows)}
+        baselines = {f"everything {a}": found[f"baseline_all_{a}"] for a in ("authentic", "forged")}
+        shares = {name.replace("_", " "): share for name, share in found["error_budget"].items()}
+        title = f"where 1 - oF1 went, {len(rows)} images"
+        figure = draw.error_budget(found["of1_mean"], shares, baselines, title)
+        print(f"written: {draw.save(figure, job.out / 'error_budget.png')}")
+    for path, text in texts.items():
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            print(f"written: {path}")
+
+
+def _compare(job: Job, paths: tuple[Path, Path]) -> int:
+    """Print the comparison and draw the images that moved most."""
+    sides = [{case: (answer, truth) for case, answer, truth in _answers(job, path)} for path in paths]
+    rows = [[report.image_row(case, *pair) for case, pair in side.items()] for side in sides]
+    found = compare.compare(*rows, Resampling(job.resamples, job.seed))
+    if not found.a:
+        raise InputError(f"{paths[0]} and {paths[1]} share no image that could be scored")
+    print("\n".join(compare.lines(found, (str(paths[0]), str(paths[1])))))
+    out = (job.out or Path("out/compare")) / "overlays"
+    for place, i in enumerate(found.moved, start=1):
+        case = found.a[i].case_id
+        pairs = [side[case] for side in sides]
+        scores = {"A": (pairs[0][0].instances, found.a[i].of1), "B": (pairs[1][0].instances, found.b[i].of1)}
+        _draw(out / f"{place:02d}_{Path(case).name}.png", job, case, pairs[0][1].instances, scores)
+    if found.moved:
+        print(f"pictures: {out}/")
+    return 0
+
+
+def _draw(
+    path: Path, job: Job, case: str, truth: Instances | None, scores: dict[str, tuple[Instances | None, float]]
+) -> None:
+    from forgery_rcnn import draw
+    from forgery_rcnn.data import images, truths
+
+    image = truths.image_of(job.images or job.solution, case, truth)
+    pixels = None if image is None else images.read(image).pixels
+    draw.save(draw.comparison(pixels, truth, scores, case), path)
 
 
 if __name__ == "__main__":

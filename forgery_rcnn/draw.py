@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from forgery_rcnn.instances import Prediction
+from forgery_rcnn.instances import Instances, Prediction
 
 TRUTH, FOUND = "#00c853", "#ff1744"  # green and red, told apart by line style as well
 
@@ -88,6 +88,50 @@ def overlay(pixels: np.ndarray, truth: np.ndarray | None, prediction: Prediction
     )
     shown = ax.imshow(prediction.heatmap, cmap="inferno", vmin=0, vmax=1, alpha=0.75)
     figure.colorbar(shown, ax=ax, fraction=0.046, label="score x mask probability")
+    return figure
+
+
+def comparison(
+    pixels: np.ndarray | None,
+    truth: Instances | None,
+    answers: Mapping[str, tuple[Instances | None, float]],
+    title: str,
+) -> Figure:
+    """(H, W, 3) uint8 or None, truth, name -> (answer, oF1); None = authentic -> truth | each answer over the truth."""
+    found = [side for side in (truth, *(answer for answer, _ in answers.values())) if side is not None]
+    canvas = np.full((*(found[0].size if found else (64, 64)), 3), 225, np.uint8) if pixels is None else pixels
+    figure, axes = _panels(1 + len(answers), 1 + len(answers), (4.4, 4.4))
+    figure.suptitle(title, fontsize=9)
+    _image(axes[0], canvas, f"truth: {_counted(truth)}")
+    for ax, (name, (answer, score)) in zip(axes[1:], answers.items(), strict=True):
+        _image(ax, canvas, f"{name}: {_counted(answer)}, oF1 {score:.4f}")
+        for mask in () if answer is None else answer.masks():
+            _outline(ax, mask, FOUND, "solid")
+    for ax in axes:
+        for mask in () if truth is None else truth.masks():
+            _outline(ax, mask, TRUTH, "solid" if ax is axes[0] else "dashed")
+    return figure
+
+
+def _counted(instances: Instances | None) -> str:
+    return "authentic" if instances is None else f"{len(instances)} instance{'s' * (len(instances) != 1)}"
+
+
+def error_budget(score: float, shares: Mapping[str, float], baselines: Mapping[str, float], title: str) -> Figure:
+    """Mean oF1 and what was lost to each cause (they add up to 1) -> one bar, trivial baselines marked on it."""
+    figure, (ax,) = _panels(1, 1, (9.0, 2.9))
+    parts = {"oF1": score, **shares}
+    colours = ("#00a651", "#d32f2f", "#1e88e5", "#8e24aa", "#fb8c00", "#9e9e9e")
+    left = 0.0
+    for (name, share), colour in zip(parts.items(), colours, strict=True):
+        ax.barh(0, share, left=left, color=colour, label=f"{name} {share:.4f}", edgecolor="white")
+        if share > 0.04:
+            ax.text(left + share / 2, 0, f"{share:.3f}", ha="center", va="center", fontsize=8, color="white")
+        left += share
+    for (name, value), style in zip(baselines.items(), ("--", ":"), strict=False):
+        ax.axvline(value, color="black", linestyle=style, linewidth=1.2, label=f"baseline: {name} {value:.4f}")
+    ax.set(xlim=(0, 1), yticks=[], xlabel="share of the highest possible score (mean over images)", title=title)
+    figure.legend(fontsize=7, ncols=4, loc="outside lower center")
     return figure
 
 

@@ -1,7 +1,8 @@
-"""The one type from model to submission: instances as runs, and a prediction made of them."""
+"""The one type from model to submission: instances as runs, and the predictions, answers and truths made of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,28 @@ class Instances:
 
     def areas(self) -> np.ndarray:
         """-> (N,) int64, pixels."""
-        return np.array([int(runs[:, 1].sum()) for runs in self.runs], np.int64)
+        counts = np.cumsum([0, *(len(runs) for runs in self.runs)])
+        before = np.concatenate([[0], np.cumsum(np.concatenate([rle.EMPTY, *self.runs])[:, 1])])
+        return np.diff(before[counts])
+
+    def boxes(self) -> np.ndarray:
+        """-> (N, 4) int64 x0 y0 x1 y1, pixels, x1 y1 exclusive, tight; an instance of no pixel gives a zero box."""
+        boxes, height = np.zeros((len(self.runs), 4), np.int64), self.size[0]
+        some = [i for i, runs in enumerate(self.runs) if len(runs)]
+        if not some:
+            return boxes
+        first = np.cumsum([0, *(len(self.runs[i]) for i in some[:-1])])
+        starts, lengths = np.concatenate([self.runs[i] for i in some]).T
+        left = starts // height
+        top = starts - left * height
+        bottom = top + lengths
+        boxes[some, 0], boxes[some, 1] = left[first], np.minimum.reduceat(top, first)
+        boxes[some, 3] = np.maximum.reduceat(bottom, first)
+        ends = np.array([int(self.runs[i][-1].sum()) for i in some], np.int64)
+        boxes[some, 2] = (ends - 1) // height + 1
+        wraps = np.array(some)[boxes[some, 3] > height]  # a run goes on at the top of the next column
+        boxes[wraps, 1], boxes[wraps, 3] = 0, height
+        return boxes
 
     def take(self, keep: Sequence[int] | np.ndarray) -> Instances:
         """The instances at these indices, in this order."""
@@ -91,3 +113,33 @@ class Prediction:
         return Prediction(
             self.instances.take(index), self.boxes[index], self.scores[index], self.heatmap, self.image_score
         )
+
+
+MAX_PIXELS = 178_956_970  # of the largest image that is read: where Pillow refuses by itself
+ANY_SIZE = (2**26, 2**26)  # stands in where nothing gives an image's size: of an authentic one it does not matter
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a submission says of one image of `size` = (H, W); what its format cannot say stays unknown.
+
+    instances: None = authentic; an Instances of no region = forged, nobody says where. image_score: 0..1 that it is
+    forged, NaN = unknown. scores: (N,) float32, boxes: (N, 4) float32 x0 y0 x1 y1 pixels exclusive, of the instances;
+    heatmap: (H, W) float 0..1, probability that a pixel is forged; each None = unknown.
+    """
+
+    size: tuple[int, int]
+    instances: Instances | None
+    image_score: float = math.nan
+    scores: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+    heatmap: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of one image: its (H, W), its instances (None = authentic), and how it was forged, where known."""
+
+    size: tuple[int, int]
+    instances: Instances | None
+    kind: str = ""

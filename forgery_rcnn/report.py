@@ -1,69 +1,138 @@
-"""Per-image rows -> a summary beside the trivial baselines; as text, CSV and JSON."""
+"""Per-image rows -> what they say together: mean oF1 beside its trivial baselines, where the rest went, and a verdict."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
-from forgery_rcnn import metrics, rle
-from forgery_rcnn.instances import Instances
+from forgery_rcnn import metrics, ranking, rle, tables
+from forgery_rcnn.instances import ANY_SIZE, Answer, Truth
 
 CONTRACT = (
-    "contract: oF1 = official one-to-one instance match, mean over all images; Dice, recall, precision = pixels of the union "
-    "of instances, mean over all images, 1 where both masks are empty; authentic images in, borders in"
+    "oF1 = official one-to-one match of instances, mean over all images; Dice, recall, precision = pixels of the union "
+    "of instances, mean over images, 1 where both masks are empty; authentic images in, no pixel left out at borders"
 )
+BUDGET = {
+    "false_alarm": "false alarm: authentic, called forged",
+    "called_authentic": "called authentic: forged, passed over",
+    "missed": "missed instances",
+    "excess": "excess instances",
+    "mask_quality": "mask quality of the matched instances",
+}
+"""The shares of 1 - oF1 (see metrics.ErrorBudget), and what they are called."""
 
 
 @dataclass(frozen=True)
 class ImageRow:
-    """Scores of one image, all in 0..1, and what either side said. `all_forged`: oF1 of calling every pixel forged."""
+    """One image: what either side said, pixel counts of the unions of instances, and scores.
+
+    Scores are in 0..1 (mcc in -1..1), NaN where unknown: `image_score` and `pixel_auc` need more than masks, `height`
+    and `width` are 0 where nothing gave them. `all_forged`: oF1 of calling every pixel forged. The last five are the
+    shares of 1 - of1.
+    """
 
     case_id: str
-    label: str
-    of1: float
-    dice: float
-    recall: float
-    precision: float
+    label: Literal["forged", "authentic"]
+    answer: Literal["forged", "authentic"]
+    kind: str
+    height: int
+    width: int
     true_instances: int
     predicted_instances: int
+    true_pixels: int
+    predicted_pixels: int
+    common_pixels: int
+    of1: float
+    dice: float
+    iou: float
+    recall: float
+    precision: float
+    mcc: float
+    pixel_auc: float
     image_score: float
     all_forged: float
+    false_alarm: float
+    called_authentic: float
+    missed: float
+    excess: float
+    mask_quality: float
 
 
-def image_row(
-    case_id: str,
-    predicted: Instances | None,
-    true: Instances | None,
-    size: tuple[int, int],
-    image_score: float = math.nan,
-) -> ImageRow:
-    """Score one image of `size` = (H, W); None = authentic. `image_score`: the detector's own, where there is one."""
-    everything = Instances(size, (np.array([[0, size[0] * size[1]]], np.int64),))
-    mine, truth = (rle.EMPTY if side is None else side.union() for side in (predicted, true))
-    precision, recall = metrics.precision_recall(mine, truth)
+def image_row(case_id: str, answer: Answer, truth: Truth) -> ImageRow:
+    """Score one image. The pixel scores are of the unions of instances, 1 where both are empty."""
+    predicted, true = answer.instances, truth.instances
+    mine, theirs = (rle.EMPTY if side is None else side.union() for side in (predicted, true))
+    of1, budget = metrics.score_and_budget(predicted, true)
+    known = truth.size if truth.size != ANY_SIZE else answer.size
+    counts = (metrics.common_pixels(mine, theirs), int(mine[:, 1].sum()), int(theirs[:, 1].sum()))
     return ImageRow(
         case_id=case_id,
         label="authentic" if true is None else "forged",
-        of1=metrics.image_score(predicted, true),
-        dice=metrics.dice(mine, truth),
-        recall=recall,
-        precision=precision,
+        answer="authentic" if predicted is None else "forged",
+        kind=truth.kind,
+        height=0 if known == ANY_SIZE else known[0],
+        width=0 if known == ANY_SIZE else known[1],
         true_instances=0 if true is None else len(true),
         predicted_instances=0 if predicted is None else len(predicted),
-        image_score=image_score,
-        all_forged=metrics.image_score(everything, true),
+        true_pixels=counts[2],
+        predicted_pixels=counts[1],
+        common_pixels=counts[0],
+        of1=of1,
+        **_pixel_scores(*counts, known[0] * known[1]),
+        pixel_auc=_pixel_auc(answer.heatmap, theirs),
+        image_score=answer.image_score,
+        all_forged=metrics.all_forged(true),
+        **asdict(budget),
     )
 
 
+def _pixel_scores(common: int, predicted: int, true: int, pixels: int) -> dict[str, float]:
+    precision, recall = metrics.precision_recall(common, predicted, true)
+    return {
+        "dice": metrics.dice(common, predicted, true),
+        "iou": metrics.iou(common, predicted, true),
+        "recall": recall,
+        "precision": precision,
+        "mcc": ranking.mcc(common, predicted - common, true - common, pixels - predicted - true + common),
+    }
+
+
+def _pixel_auc(heatmap: np.ndarray | None, truth: rle.Runs) -> float:
+    """ROC AUC of the pixels of one heat map; NaN without one, or where the truth holds one class only."""
+    if heatmap is None or not len(truth) or truth[0, 1] == heatmap.size:
+        return math.nan
+    return ranking.auc(heatmap.ravel(), rle.mask_of(truth, heatmap.shape).ravel())
+
+
+def said_of_all(rows: Sequence[ImageRow], answer: Literal["forged", "authentic"]) -> list[ImageRow]:
+    """The rows of a trivial baseline on the same images: every image authentic, or every pixel forged."""
+    out = []
+    for row in rows:
+        height, width = (row.height, row.width) if row.height else ANY_SIZE
+        pixels = height * width if answer == "forged" else 0
+        counts = (row.true_pixels if answer == "forged" else 0, pixels, row.true_pixels)
+        of1 = row.all_forged if answer == "forged" else float(row.label == "authentic")
+        out.append(
+            replace(
+                row,
+                answer=answer,
+                predicted_instances=int(answer == "forged"),
+                predicted_pixels=pixels,
+                common_pixels=counts[0],
+                of1=of1,
+                **_pixel_scores(*counts, height * width),
+            )
+        )
+    return out
+
+
 def summary(rows: Sequence[ImageRow]) -> dict[str, Any]:
-    """-> means and the population std of oF1, over all images and over forged ones; rates; trivial baselines."""
+    """-> means and the population std of oF1, over all images and over forged ones; rates; error budget; trivial baselines."""
     forged = [row for row in rows if row.label == "forged"]
     authentic = [row for row in rows if row.label == "authentic"]
 
@@ -77,32 +146,57 @@ def summary(rows: Sequence[ImageRow]) -> dict[str, Any]:
         out[f"{name}_mean"] = mean(name, rows)
     for name in ("of1", "dice", "recall", "precision"):
         out[f"{name}_mean_forged"] = mean(name, forged)
-    flagged = [row.predicted_instances > 0 for row in authentic]
+    flagged = [row.answer == "forged" for row in authentic]
     out["false_alarm_rate"] = float(np.mean(flagged)) if flagged else None
-    out["missed_rate"] = float(np.mean([row.predicted_instances == 0 for row in forged])) if forged else None
+    out["missed_rate"] = float(np.mean([row.answer == "authentic" for row in forged])) if forged else None
     out["baseline_all_authentic"] = len(authentic) / len(rows) if rows else None
     out["baseline_all_forged"] = mean("all_forged", rows)
+    out["error_budget"] = {name: mean(name, rows) for name in BUDGET}
     return out
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """A summary -> the report that is printed."""
+    """A summary -> the whole of it as printed where nothing but the rows is known."""
+    return [*head(found), *rates(found), *budget(found), f"contract: {CONTRACT}", f"verdict: {verdict(found)}"]
 
-    def number(name: str) -> str:
-        return "n/a" if found[name] is None else f"{found[name]:.4f}"
 
-    table = [
+def head(found: dict[str, Any]) -> list[str]:
+    """Score and trivial baselines."""
+    return [
         f"images {found['images']} (forged {found['forged']}, authentic {found['authentic']})",
-        f"MEAN oF1 {number('of1_mean')} ± {number('of1_std')}",
-        f"  baseline: everything authentic {number('baseline_all_authentic')}",
-        f"  baseline: everything forged    {number('baseline_all_forged')}",
-        f"Dice {number('dice_mean')}   recall {number('recall_mean')}   precision {number('precision_mean')}",
-        f"on forged images alone: oF1 {number('of1_mean_forged')}   Dice {number('dice_mean_forged')}   "
-        f"recall {number('recall_mean_forged')}   precision {number('precision_mean_forged')}",
-        f"authentic images flagged {number('false_alarm_rate')}   forged images passed over {number('missed_rate')}",
-        CONTRACT,
+        f"MEAN oF1 {_number(found, 'of1_mean')} ± {_number(found, 'of1_std')}",
+        f"  baseline: everything authentic {_number(found, 'baseline_all_authentic')}",
+        f"  baseline: everything forged    {_number(found, 'baseline_all_forged')}",
     ]
-    return [*table, f"verdict: {verdict(found)}"]
+
+
+def rates(found: dict[str, Any]) -> list[str]:
+    """Pixel scores on all and on forged images, and the wrong calls."""
+    overlaps = ("Dice", "recall", "precision")
+    everywhere = "   ".join(f"{name} {_number(found, f'{name.lower()}_mean')}" for name in overlaps)
+    forged = "   ".join(f"{name} {_number(found, f'{name.lower()}_mean_forged')}" for name in ("oF1", *overlaps))
+    flagged, missed = (_number(found, name) for name in ("false_alarm_rate", "missed_rate"))
+    return [
+        everywhere,
+        f"on forged images alone: {forged}",
+        f"authentic images flagged {flagged}   forged images passed over {missed}",
+    ]
+
+
+def budget(found: dict[str, Any]) -> list[str]:
+    """Where 1 - oF1 went: a table whose lines add up to it."""
+    if not found["images"]:
+        return []
+    lost = 1 - found["of1_mean"]
+    table = [f"error budget: 1 - oF1 = {lost:.4f}, lost to"]
+    for name, title in BUDGET.items():
+        share = found["error_budget"][name]
+        table.append(f"  {title:<40}{share:.4f}{f'  {share / lost:6.1%}' if lost > 1e-12 else ''}")
+    return table
+
+
+def _number(found: dict[str, Any], name: str) -> str:
+    return "n/a" if found[name] is None else f"{found[name]:.4f}"
 
 
 def verdict(found: dict[str, Any]) -> str:
@@ -124,17 +218,19 @@ def verdict(found: dict[str, Any]) -> str:
 
 def to_csv(rows: Sequence[ImageRow]) -> str:
     """One line per image, with a header."""
-    text = io.StringIO()
-    names = list(ImageRow.__dataclass_fields__)
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()
+    return tables.text(ImageRow.__dataclass_fields__, (asdict(row).values() for row in rows))
 
 
 def to_json(found: dict[str, Any], rows: Sequence[ImageRow]) -> str:
-    """The summary's keys at the top level, then `rows`; NaN becomes null."""
-    per_image = [
-        {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(row).items()} for row in rows
-    ]
-    return json.dumps({**found, "contract": CONTRACT, "rows": per_image}, indent=1, allow_nan=False)
+    """The keys of `found` at the top level, then `rows`; NaN becomes null."""
+    return json.dumps(_plain({**found, "rows": [asdict(row) for row in rows]}), indent=1, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

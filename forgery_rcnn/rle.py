@@ -7,9 +7,9 @@ ascending, lengths > 0, never touching. Column-major because the home competitio
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -22,24 +22,39 @@ EMPTY: Runs = np.zeros((0, 2), np.int64)
 def runs_of(mask: np.ndarray, size: tuple[int, int] | None = None, corner: tuple[int, int] = (0, 0)) -> Runs:
     """(h, w) bool or number (nonzero = set) -> Runs in an image of `size` = (H, W), default the mask's own.
 
-    With `size`, `mask` is a crop whose top left pixel lies at `corner` = (x0, y0): cost follows the crop, not the image.
+    With `size`, `mask` is a crop whose top left pixel lies at `corner` = (x0, y0). Beyond one pass that looks for empty
+    rows and columns the cost follows the regions, not the image: every band of rows that holds something is done alone.
 
     >>> runs_of(np.array([[1, 0], [1, 1]])).tolist()
     [[0, 2], [3, 1]]
     """
     height = mask.shape[0] if size is None else size[0]
-    columns = np.flatnonzero(mask.any(axis=0))
-    if columns.size == 0:
-        return EMPTY
-    x_first = int(columns[0])
-    crop = mask[:, x_first : int(columns[-1]) + 1]
-    padded = np.zeros((crop.shape[1], crop.shape[0] + 1), np.int8)  # one clear pixel ends every column
-    padded[:, :-1] = (crop != 0).T
-    edges = np.flatnonzero(np.diff(padded.ravel(), prepend=np.int8(0)))
-    starts, ends = edges[::2], edges[1::2]
-    column, row = np.divmod(starts, crop.shape[0] + 1)
     x0, y0 = corner
-    return joined(np.stack([(column + x_first + x0) * height + row + y0, ends - starts], axis=1))
+    filled = np.concatenate([[False], mask.any(axis=1), [False]])
+    edges = np.flatnonzero(filled[1:] != filled[:-1])
+    bands = []
+    for top, bottom in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        columns = np.flatnonzero(mask[top:bottom].any(axis=0))
+        left, right = int(columns[0]), int(columns[-1]) + 1
+        starts = _column_runs(mask[top:bottom, left:right] != 0)
+        starts[:, 0] += (starts[:, 2] + left + x0) * height + top + y0
+        bands.append(starts[:, :2])
+    return joined(np.concatenate(bands)) if bands else EMPTY
+
+
+def _column_runs(crop: np.ndarray) -> np.ndarray:
+    """(h, w) bool -> (R, 3) int64 [first row, length, column] of the runs down each column, column after column."""
+    height, width = crop.shape
+    turns = np.empty((height + 1, width), bool)  # whether the pixel differs from the one above it; outside is clear
+    turns[0], turns[-1] = crop[0], crop[-1]
+    np.not_equal(crop[1:], crop[:-1], out=turns[1:-1])
+    if 8 * np.count_nonzero(turns) > turns.size:  # noise: transposing costs less than sorting
+        order = np.flatnonzero(turns.T)
+    else:
+        row, column = np.divmod(np.flatnonzero(turns), width)
+        order = np.sort(column * (height + 1) + row)
+    column, row = np.divmod(order, height + 1)
+    return np.stack([row[::2], row[1::2] - row[::2], column[::2]], axis=1)
 
 
 def joined(runs: Runs) -> Runs:
@@ -63,26 +78,54 @@ def mask_of(runs: Runs, size: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(np.cumsum(flat[:-1], dtype=np.int8).reshape(width, height).T.astype(bool))
 
 
+def turned(runs: Runs, size: tuple[int, int]) -> Runs:
+    """Column-major Runs of an image of `size` = (H, W) -> the row-major ones of the same pixels (index = y * W + x).
+
+    They are the Runs of the transposed image, so `turned(turned(runs, (H, W)), (W, H))` gives back `runs`.
+    """
+    if not len(runs):
+        return EMPTY
+    height, width = size
+    x0, x1 = int(runs[0, 0]) // height, (int(runs[-1].sum()) - 1) // height + 1
+    crop = mask_of(runs - [x0 * height, 0], (height, x1 - x0))  # the columns that hold something
+    return runs_of(crop.T, (width, height), (0, x0))
+
+
 @dataclass(frozen=True)
 class RleDialect:
-    """How a competition writes one mask's runs as text. `order` F = column-major, C = row-major; starts are 1-based."""
+    """How a competition writes one mask's runs as text, starts counted from 1.
+
+    order: F = column-major, C = row-major; limit: every number is below it, as in the official scorer.
+    """
 
     name: str
-    order: str
+    order: Literal["F", "C"]
     dump: Callable[[list[int]], str]
     load: Callable[[str], object]
+    limit: int
+    example: str
 
 
-RECODAI = RleDialect("Recod.ai/LUC", order="F", dump=json.dumps, load=json.loads)
+RECODAI = RleDialect("Recod.ai/LUC", order="F", dump=json.dumps, load=json.loads, limit=2**31, example="[1, 2, 4, 1]")
+AALTOES = RleDialect(
+    "Aaltoes 2025",
+    order="C",
+    dump=lambda values: " ".join(map(str, values)),
+    load=lambda text: [int(word) if word.isascii() and word.isdecimal() else word for word in text.split()],
+    limit=2**53,
+    example="1 2 4 1",
+)
 
 
-def encode(runs: Runs, dialect: RleDialect) -> str:
-    """Runs -> the dialect's text.
+def encode(runs: Runs, size: tuple[int, int], dialect: RleDialect) -> str:
+    """Runs of an image of `size` = (H, W) -> the dialect's text.
 
-    >>> encode(runs_of(np.array([[1, 0], [1, 1]])), RECODAI)
-    '[1, 2, 4, 1]'
+    >>> runs = runs_of(np.array([[1, 0], [1, 1]]))
+    >>> encode(runs, (2, 2), RECODAI), encode(runs, (2, 2), AALTOES)
+    ('[1, 2, 4, 1]', '1 1 3 2')
     """
-    return dialect.dump((runs + [1, 0]).ravel().tolist())
+    ordered = turned(runs, size) if dialect.order == "C" else runs
+    return dialect.dump((ordered + [1, 0]).ravel().tolist())
 
 
 def decode(text: str, size: tuple[int, int], dialect: RleDialect) -> Runs:
@@ -110,20 +153,22 @@ def decode(text: str, size: tuple[int, int], dialect: RleDialect) -> Runs:
     end = int(runs[-1].sum())
     if end > pixels:
         raise InputError(f"a run ends at pixel {end}, past the last pixel {pixels} of a {size[0]} x {size[1]} image")
-    return joined(runs)
+    found = joined(runs)
+    return turned(found, size[::-1]) if dialect.order == "C" else found
 
 
 def _numbers(text: str, dialect: RleDialect) -> list[int]:
     try:
         values = dialect.load(text)
     except (ValueError, RecursionError):
-        raise InputError(f"{shortened(text)} is not a run list; write e.g. [1, 2, 4, 1]") from None
+        raise InputError(f"{shortened(text)} is not a run list; write e.g. {dialect.example}") from None
     if not isinstance(values, list):
-        raise InputError(f"{shortened(text)} is not a run list; write e.g. [1, 2, 4, 1]")
+        raise InputError(f"{shortened(text)} is not a run list; write e.g. {dialect.example}")
     for value in values:
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or abs(value) >= 2**53 or not math.isfinite(value):
-            raise InputError(f"run list holds {shortened(str(value))}; use whole numbers below 2^53 only")
+        if not whole or abs(value) >= dialect.limit:
+            power = dialect.limit.bit_length() - 1
+            raise InputError(f"run list holds {shortened(str(value))}; use whole numbers below 2^{power} only")
     return values
 
 

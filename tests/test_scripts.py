@@ -222,5 +222,5 @@ def test_ctrl_c_during_prediction_keeps_what_is_done(
             break
     process.send_signal(signal.SIGINT)
     assert "interrupted after" in finish(process, 130)
-    assert len((tmp_path / "out/submission.partial.csv").read_text().splitlines()) > 2
+    assert len((tmp_path / "out/partial/submission.csv").read_text().splitlines()) > 2
     assert not (tmp_path / "out/submission.csv").exists()

@@ -23,10 +23,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.instances import MAX_PIXELS
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # told by content; Pillow's EPS reader would start a program
-MAX_PIXELS = 178_956_970  # where Pillow refuses by itself
 # What Pillow's plugins raise on damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error, MemoryError)
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))

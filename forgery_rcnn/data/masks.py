@@ -25,8 +25,8 @@ def find(folder: Path, stem: str) -> Path | None:
     return None
 
 
-def read(path: Path, size: tuple[int, int], image_name: str) -> np.ndarray:
-    """Mask file -> (N, H, W) bool, N >= 1, of `size` = (H, W), no channel empty.
+def read(path: Path, size: tuple[int, int] | None = None, image_name: str = "") -> np.ndarray:
+    """Mask file -> (N, H, W) bool, N >= 1, no channel empty, of the `size` = (H, W) of the image it belongs to, if given.
 
     Raises InputError: file missing, truncated or pickled; another size than its image; values other than 0 and 1
     (.npy) or 0 and 255 (image); nothing set.
@@ -35,8 +35,9 @@ def read(path: Path, size: tuple[int, int], image_name: str) -> np.ndarray:
     if masks.ndim == 2:
         masks = masks[None]
     if masks.ndim != 3 or len(masks) == 0:
-        raise InputError(f"{path}: mask has shape {masks.shape}; expected (N, {size[0]}, {size[1]}) with N >= 1")
-    if masks.shape[1:] != size:
+        height, width = size or ("H", "W")
+        raise InputError(f"{path}: mask has shape {masks.shape}; expected (N, {height}, {width}) with N >= 1")
+    if size is not None and masks.shape[1:] != size:
         raise InputError(
             f"{path}: mask is {masks.shape[1:]} but image {image_name} is {size[0]} x {size[1]}; "
             f"expected (N, {size[0]}, {size[1]})"

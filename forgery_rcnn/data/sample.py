@@ -5,7 +5,6 @@ Nothing is downloaded; the same seed gives the same bytes. How one figure is dra
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import tempfile
@@ -17,9 +16,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from forgery_rcnn import rle
 from forgery_rcnn.data.sample_figures import PHOTOS, Hosts, Plan, figure
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.instances import Answer, Instances, Truth
+from forgery_rcnn.submission import recodai
 
 VERSION = 1  # raise it whenever the pictures change: a folder of another version is built anew
 STAMP = ".sample.json"
@@ -104,16 +104,17 @@ def _fill(folder: Path, seed: int) -> None:
         _, after, masks = figure(plan, train, rng.spawn(1)[0])
         _write(folder / "supplemental_images" / f"{plan.case}.png", after)
         _write(folder / "supplemental_masks" / f"{plan.case}.npy", masks)
-    solution: list[tuple[object, ...]] = [("case_id", "annotation", "shape")]
+    truths = {}
     for plan in _plans(range(30001, 30017), test, rng):
-        _, after, masks = figure(plan if plan.case % 2 else replace(plan, kinds=()), test, rng.spawn(1)[0])
+        plan = plan if plan.case % 2 else replace(plan, kinds=())
+        _, after, masks = figure(plan, test, rng.spawn(1)[0])
         _write(folder / "test_images" / f"{plan.case}.png", after)
-        codes = [rle.encode(rle.runs_of(mask), rle.RECODAI) for mask in masks]
-        solution.append((plan.case, ";".join(codes) or "authentic", json.dumps(plan.size)))
-    submission = [solution[0][:2], *((row[0], "authentic") for row in solution[1:])]
-    for name, rows in ((SOLUTION, solution), ("sample_submission.csv", submission)):
-        with (folder / name).open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+        forged = Instances.from_masks(masks) if len(masks) else None
+        truths[str(plan.case)] = Truth(plan.size, forged, " + ".join(sorted(set(plan.kinds))))
+    recodai.write_solution(folder / SOLUTION, truths)
+    recodai.write(
+        folder / "sample_submission.csv", ((case, Answer(truth.size, None)) for case, truth in truths.items())
+    )
     (folder / STAMP).write_text(json.dumps(_stamp(folder, seed)))
 
 

@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from forgery_rcnn import submission
 from forgery_rcnn.data import images, masks, records
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.instances import Instances
-from forgery_rcnn.submission import Truth
+from forgery_rcnn.instances import ANY_SIZE, Instances, Truth
+from forgery_rcnn.submission import recodai
 
 LABELS = ("forged", "authentic")
 Reader = Callable[[Path, tuple[int, int]], Instances | None]
+
+
+def of_folder(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
+    """A data root (see `of_root`), or a folder of masks: an image without one there is authentic, of unknown size.
+
+    Raises InputError when the folder is neither, or a mask is bad.
+    """
+    if (folder / "train_images").is_dir() or folder.parent.name == "train_images":
+        return of_root(folder, cases)
+    paths = {case: masks.find(folder, case) for case in cases}
+    if not any(paths.values()):
+        raise InputError(
+            f"{folder}: neither a data root (no train_images/) nor a mask for any case id of the submission"
+        )
+    return {case: _of_mask(path) if path else Truth(ANY_SIZE, None) for case, path in paths.items()}
+
+
+def _of_mask(path: Path) -> Truth:
+    found = Instances.from_masks(masks.read(path))
+    return Truth(found.size, found)
 
 
 def of_root(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
@@ -68,7 +87,7 @@ def reader(source: Path, files: Sequence[Path]) -> Reader:
             return mask and Instances.from_masks(masks.read(mask, size, path.name))
 
         return from_folder
-    truths = submission.read_solution(source)
+    truths = recodai.read_solution(source)
     lacking = [path.stem for path in files if path.stem not in truths]
     if lacking:
         raise InputError(f"--masks {source}: no row for {len(lacking)} of {len(files)} images (first: {lacking[0]})")
@@ -82,3 +101,15 @@ def reader(source: Path, files: Sequence[Path]) -> Reader:
         return truth.instances
 
     return from_csv
+
+
+def image_of(source: Path | None, case: str, truth: Instances | None) -> Path | None:
+    """The image of a case in a folder of images or a data root (on the side of its truth); None where there is none."""
+    if source is None or not source.is_dir():
+        return None
+    label = "authentic" if truth is None else "forged"
+    for folder in (source / "train_images" / label, source / "test_images", source):
+        for suffix in images.EXTENSIONS:
+            if (folder / f"{case}{suffix}").is_file():
+                return folder / f"{case}{suffix}"
+    return None

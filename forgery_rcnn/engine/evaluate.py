@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference import pipeline
-from forgery_rcnn.instances import Instances, Prediction
+from forgery_rcnn.instances import Answer, Instances, Prediction, Truth
 from forgery_rcnn.models import weights
 from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.report import ImageRow, image_row
@@ -29,6 +29,16 @@ def predict_record(
     return loaded, pipeline.predict_image(model, pixels, inference)
 
 
+def answers(
+    model: Segmenter, items: Sequence[records.Record], data: DataConfig, inference: InferenceConfig
+) -> Iterator[tuple[str, Answer, Truth]]:
+    """Predict every record, one at a time -> its key, answer and truth; the model must be in eval mode."""
+    for record in items:
+        loaded, prediction = predict_record(model, record, data, inference)
+        truth = None if record.label == "authentic" else Instances.from_masks(loaded.masks)
+        yield record.key, pipeline.answer(prediction), Truth(loaded.pixels.shape[:2], truth)
+
+
 def evaluate(
     model: Segmenter,
     items: Sequence[records.Record],
@@ -38,23 +48,19 @@ def evaluate(
 ) -> list[ImageRow]:
     """Predict and score every record; the model must be in eval mode. `advance` is called after each image."""
     rows = []
-    for record in items:
-        loaded, prediction = predict_record(model, record, data, inference)
-        truth = None if record.label == "authentic" else Instances.from_masks(loaded.masks)
-        rows.append(
-            image_row(record.key, pipeline.answer(prediction), truth, loaded.pixels.shape[:2], prediction.image_score)
-        )
+    for found in answers(model, items, data, inference):
+        rows.append(image_row(*found))
         advance()
     return rows
 
 
 def weights_on_split(
     name: str | None, root: Path | None, skip_bad: bool, part: str, how: tuple[str, str], screen: Screen
-) -> list[ImageRow]:
-    """Score weights on a part of a data root, split by the very settings they were trained with. `how`: device, precision.
+) -> tuple[InferenceConfig, Iterator[tuple[str, Answer, Truth]]]:
+    """Weights, on a part of a data root split by the very settings they were trained with -> thresholds, answers.
 
-    The split is the training's own only on the same files; where the fingerprint differs, that is said. Boxes are never
-    painted in: an oracle's score is no score.
+    `how`: device, precision. The split is the training's own only on the same files; where the fingerprint differs,
+    that is said. Boxes are never painted in: an oracle's score is no score.
     """
     found = weights.load(name, BARE_PTH)
     trained_on = from_dict(DataConfig, found.meta.get("config", {}).get("data", {}))
@@ -72,5 +78,11 @@ def weights_on_split(
         )
     model = found.model.to(device_of(how[0]))
     thresholds = from_dict(InferenceConfig, found.meta.get("thresholds", {}))
-    with screen.bar("scoring", len(items)) as advance, autocast(model.device, how[1]):
-        return evaluate(model, items, data, thresholds, advance)
+
+    def each() -> Iterator[tuple[str, Answer, Truth]]:
+        with screen.bar("scoring", len(items)) as advance, autocast(model.device, how[1]):
+            for answer in answers(model, items, data, thresholds):
+                yield answer
+                advance()
+
+    return thresholds, each()

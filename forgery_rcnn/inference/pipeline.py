@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from forgery_rcnn.config import InferenceConfig
-from forgery_rcnn.instances import Instances, Prediction
+from forgery_rcnn.instances import Answer, Prediction
 from forgery_rcnn.models.segmenter import Segmenter
 
 
@@ -21,6 +21,14 @@ def selected(prediction: Prediction, config: InferenceConfig) -> Prediction:
     return prediction.take([int(i) for i in order if good[i]][: config.max_instances])
 
 
-def answer(prediction: Prediction) -> Instances | None:
-    """What is submitted: the instances, or None = authentic when there is none."""
-    return prediction.instances if len(prediction.instances) else None
+def answer(prediction: Prediction) -> Answer:
+    """What is submitted: the instances, or authentic when there is none; heat map and image score as they are."""
+    instances = prediction.instances
+    return Answer(
+        instances.size,
+        instances if len(instances) else None,
+        prediction.image_score,
+        prediction.scores,
+        prediction.boxes,
+        prediction.heatmap,
+    )

@@ -1,0 +1,257 @@
+"""How much faster the run-length metric is than its dense definition, in one run on the same inputs.
+
+PYTHONPATH=. python benchmarks/metric.py docs/results/metric.md      (a few minutes; --quick leaves out 4096 px)
+
+Dense definition, as the official scorer computes it: every run list decoded into an (H, W) bool array, then for every
+pair true positives, false positives and false negatives counted over the whole image. "Tuned" counts two masks and
+their AND with `count_nonzero` and is the fastest dense form tried. One thread throughout (numpy uses no other here).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from forgery_rcnn import metrics, report, rle
+from forgery_rcnn.instances import Answer, Instances, Truth
+from forgery_rcnn.submission import recodai
+
+MEDIAN_SHARE = 0.0235  # forged share of a forged image in the competition's training set
+Side = list[np.ndarray] | None
+
+
+def blob(rng: np.random.Generator, size: tuple[int, int], share: float) -> np.ndarray:
+    """(H, W) bool: a region and its copy, ellipses that cover about `share` of the image together."""
+    height, width = size
+    mask = np.zeros(size, bool)
+    area, ratio = share * height * width / 2, rng.uniform(0.5, 2)
+    b = min(np.sqrt(area / np.pi * ratio), 0.45 * height)
+    a = min(area / np.pi / b, 0.45 * width)
+    for _ in range(2):
+        x, y = rng.uniform(a, width - a), rng.uniform(b, height - b)
+        rows, columns = slice(int(y - b), int(y + b) + 2), slice(int(x - a), int(x + a) + 2)
+        part = mask[rows, columns]
+        yy, xx = np.ogrid[rows.start : rows.start + part.shape[0], columns.start : columns.start + part.shape[1]]
+        part |= ((xx - x) / a) ** 2 + ((yy - y) / b) ** 2 <= 1
+    return mask
+
+
+def case(
+    rng: np.random.Generator, size: tuple[int, int], true: int, predicted: int, share: float
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Predicted and true masks: the true ones apart from each other, predictions off by a few pixels, the rest spurious."""
+    truth: list[np.ndarray] = []
+    taken = np.zeros(size, bool)
+    while len(truth) < true:
+        mask = blob(rng, size, share)
+        if not (mask & taken).any():
+            truth.append(mask)
+            taken |= mask
+    found = [np.roll(mask, tuple(rng.integers(-5, 6, 2)), (0, 1)) for mask in truth[:predicted]]
+    found += [blob(rng, size, share) for _ in range(predicted - len(found))]
+    return found, truth
+
+
+def dense_decode(cell: str, size: tuple[int, int]) -> Side:
+    """A cell -> its masks, filled run by run; None = authentic."""
+    if cell == recodai.AUTHENTIC:
+        return None
+    masks = []
+    for part in cell.split(";"):
+        numbers = np.asarray(json.loads(part), np.int64)
+        flat = np.zeros(size[0] * size[1], bool)
+        for start, length in zip((numbers[::2] - 1).tolist(), numbers[1::2].tolist(), strict=True):
+            flat[start : start + length] = True
+        masks.append(flat.reshape(size, order="F"))
+    return masks
+
+
+def official_f1(a: np.ndarray, b: np.ndarray) -> float:
+    """Pixel F1 from precision and recall."""
+    a, b = a.ravel(order="K"), b.ravel(order="K")
+    hits, wrong, lost = np.sum(a & b), np.sum(a & ~b), np.sum(~a & b)
+    return 2 * hits / (2 * hits + wrong + lost) if hits else 0.0
+
+
+def tuned_f1(a: np.ndarray, b: np.ndarray) -> float:
+    """Pixel F1 from three counts."""
+    total = np.count_nonzero(a) + np.count_nonzero(b)
+    return 2 * np.count_nonzero(a & b) / total if total else 0.0
+
+
+def dense_score(predicted: Side, true: Side, f1: Callable[[np.ndarray, np.ndarray], float] = official_f1) -> float:
+    """oF1 of one image by its definition."""
+    if predicted is None or true is None:
+        return float(predicted is true)
+    matrix = np.array([[f1(a, b) for b in true] for a in predicted])
+    return float(matrix[linear_sum_assignment(-matrix)].sum() / max(matrix.shape))
+
+
+def seconds(work: Callable[[], object], repeats: int) -> tuple[float, object]:
+    """Best of `repeats`, and what came out."""
+    best, out = np.inf, None
+    for _ in range(repeats):
+        start = time.perf_counter()
+        out = work()
+        best = min(best, time.perf_counter() - start)
+    return best, out
+
+
+def line(name: str, slow: tuple[float, object], fast: tuple[float, object], goal: str) -> str:
+    """One row of the table; both ways must have come to the same result."""
+    assert np.allclose(slow[1], fast[1], rtol=0, atol=1e-9), (name, slow[1], fast[1])
+    print(f"{name}: {slow[0] / fast[0]:.0f}x", flush=True)
+    return f"| {name} | {1e3 * slow[0]:,.1f} | {1e3 * fast[0]:,.3f} | **{slow[0] / fast[0]:,.0f}x** | {goal} |"
+
+
+def one_image(side: int, goal: str) -> list[str]:
+    """10 true and 30 predicted instances of a square image: from text, and from arrays."""
+    rng, size = np.random.default_rng(side), (side, side)
+    predicted, true = case(rng, size, 10, 30, MEDIAN_SHARE / 10)
+    cells = [recodai.annotation_of(Instances.from_masks(np.stack(masks))) for masks in (predicted, true)]
+    stacks = [np.stack(masks) for masks in (predicted, true)]
+
+    def from_text() -> float:
+        return metrics.image_score(*(recodai.parse(cell, size) for cell in cells))
+
+    def from_arrays() -> float:
+        return metrics.image_score(*(Instances.from_masks(stack) for stack in stacks))
+
+    def dense() -> float:
+        return dense_score(*(dense_decode(cell, size) for cell in cells))
+
+    metrics.image_score(*(recodai.parse(cell, size) for cell in cells))  # scipy's import is nobody's work
+    text, slow = seconds(from_text, 20), seconds(dense, 1)
+    tuned = seconds(lambda: dense_score(*(dense_decode(cell, size) for cell in cells), tuned_f1), 1)
+    arrays, apart = seconds(from_arrays, 5), seconds(lambda: dense_score(*(list(stack) for stack in stacks)), 1)
+    name = f"one image {side} x {side}, 10 true, 30 predicted"
+    rows = [
+        line(f"{name}, run-length text", slow, text, goal),
+        line("the same against tuned dense counts", tuned, text, ""),
+    ]
+    return [*rows, line(f"{name}, arrays in memory", apart, arrays, ">= 50 at 4096" if side == 4096 else "")]
+
+
+def encoding(side: int) -> list[str]:
+    """Encoding one mask against a diff along the transposed copy."""
+    rng, out = np.random.default_rng(1), []
+    for name, share in (("0.5 % forged", 0.005), ("3 % forged", 0.03), ("20 % forged", 0.2)):
+        mask = blob(rng, (side, side), share)
+
+        def plain(mask: np.ndarray = mask) -> np.ndarray:
+            flat = np.ascontiguousarray(mask.T).ravel().astype(np.int8)
+            edges = np.diff(np.concatenate([[np.int8(0)], flat, [np.int8(0)]]))
+            starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+            return np.stack([starts, ends - starts], axis=1)
+
+        def ours(mask: np.ndarray = mask) -> np.ndarray:
+            return rle.runs_of(mask)
+
+        goal = ">= 50" if share == 0.005 else ""
+        out.append(line(f"encoding a {side} x {side} mask, {name}", seconds(plain, 3), seconds(ours, 20), goal))
+    return out
+
+
+def submissions(folder: Path, images: int, size: tuple[int, int]) -> tuple[Path, Path]:
+    """Write a submission and its solution: 46 % authentic as in the training set, else 1-3 true and 1-3 predicted."""
+    rng, answers, truths = np.random.default_rng(2), [], {}
+    for number in range(images):
+        predicted = true = None
+        if rng.random() > 0.4635:
+            count, found = rng.choice(3, 2, p=(0.68, 0.26, 0.06)) + 1
+            masks = case(rng, size, count, found, MEDIAN_SHARE / count)
+            predicted, true = (Instances.from_masks(np.stack(side)) for side in masks)
+        answers.append((str(number), Answer(size, predicted)))
+        truths[str(number)] = Truth(size, true)
+    recodai.write(folder / "submission.csv", answers)
+    recodai.write_solution(folder / "solution.csv", truths)
+    return folder / "submission.csv", folder / "solution.csv"
+
+
+def ours_mean(submission: Path, solution: Path) -> float:
+    """Mean oF1 as the package reads and scores the two files."""
+    truths = recodai.read_solution(solution)
+    found = [(answer, truths[case].instances) for case, answer in recodai.read(submission, truths)]
+    return float(np.mean([metrics.image_score(answer.instances, true) for answer, true in found]))
+
+
+def ours_report(submission: Path, solution: Path) -> float:
+    """The same with all that a report row holds."""
+    truths = recodai.read_solution(solution)
+    rows = [report.image_row(case, answer, truths[case]) for case, answer in recodai.read(submission, truths)]
+    return float(np.mean([row.of1 for row in rows]))
+
+
+def dense_mean(submission: Path, solution: Path) -> float:
+    """Mean oF1 by the dense definition, one image at a time."""
+    csv.field_size_limit(2**31 - 1)
+    with open(submission, newline="") as mine, open(solution, newline="") as theirs:
+        scores = []
+        for found, true in zip(csv.DictReader(mine), csv.DictReader(theirs), strict=True):
+            size = tuple(json.loads(true["shape"]))
+            scores.append(dense_score(dense_decode(found["annotation"], size), dense_decode(true["annotation"], size)))
+    return float(np.mean(scores))
+
+
+def peak_memory(submission: Path, solution: Path) -> str:
+    """Peak resident memory of a fresh process that scores the two files with all of scoring.py's report."""
+    import subprocess
+
+    code = "import resource, scoring, sys; scoring.main(sys.argv[1:]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    flags = ["--submission", str(submission), "--solution", str(solution)]
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True, check=True)
+    spent, peak = time.perf_counter() - start, int(done.stdout.split()[-1]) / 1024
+    return f"`scoring.py` on these images, the whole report with intervals: {spent:.1f} s, peak memory {peak:.0f} MiB (asked: 500)"
+
+
+def whole_submission(images: int) -> tuple[list[str], str]:
+    """2,000 images at 1200 x 900 from their two files."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = submissions(Path(folder), images, (1200, 900))
+        fast, full = (seconds(lambda work=work: work(*files), 3) for work in (ours_mean, ours_report))
+        slow = seconds(lambda: dense_mean(*files), 1)
+        name = f"submission of {images:,} images, 1200 x 900"
+        rows = [
+            line(f"{name}, mean oF1", slow, fast, ">= 100"),
+            line("the same with every score of a report row", slow, full, ""),
+        ]
+        return rows, peak_memory(*files)
+
+
+def main(argv: list[str]) -> int:
+    """Print the table; write it where the first argument says."""
+    quick = "--quick" in argv
+    rows = one_image(1024, ">= 100") + ([] if quick else one_image(4096, ">= 5,000") + encoding(4096))
+    table, memory = whole_submission(200 if quick else 2000)
+    head = ["| work | dense, ms | here, ms | ratio | asked |", "|---|---:|---:|---:|---|"]
+    text = "\n".join(
+        [
+            "# Speed of the metric",
+            "",
+            (__doc__ or "").split("\n\n")[2].strip(),
+            "",
+            *head,
+            *rows,
+            *table,
+            "",
+            memory,
+            "",
+        ]
+    )
+    print(text)
+    for path in [Path(word) for word in argv if not word.startswith("-")][:1]:
+        path.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

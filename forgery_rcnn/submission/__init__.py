@@ -1,0 +1,1 @@
+"""Predictions <-> the files of four competitions."""
