@@ -6,7 +6,7 @@ PY     := $(VENV)/bin/python
 # Spinning OpenMP threads make torch 9-17x slower beside any other busy process.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: venv demo results test lint format clean-demo
+.PHONY: venv demo results bench test lint format clean-demo
 
 venv: $(VENV)/.complete
 
@@ -19,8 +19,8 @@ $(VENV)/.complete: requirements.txt
 demo: venv clean-demo
 	$(PY) edarnn.py demo --out $(DEMO)
 	$(PY) encode_submission.py --weights $(DEMO) --out $(DEMO)/submission
-	$(PY) scoring.py --submission $(DEMO)/submission/submission.csv --solution data/sample/solution.csv --json $(DEMO)/report.json --csv $(DEMO)/report.csv
-	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), model.safetensors, submission/ (submission.csv, overlays/), report.json"
+	$(PY) scoring.py --submission $(DEMO)/submission/submission.csv --solution data/sample/solution.csv --out $(DEMO)/report
+	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), model.safetensors, submission/ (submission.csv, overlays/), report/ (report.json, report.csv, error_budget.png)"
 
 # The recorded runs that README and docs quote.
 results: venv
@@ -28,6 +28,11 @@ results: venv
 	$(PY) edarnn.py overfit_one --out runs/overfit_one
 	$(PY) edarnn.py overfit_few --out runs/overfit_few
 	PYTHONPATH=. $(PY) benchmarks/record.py docs/results/overfit.md runs/overfit_one runs/overfit_few
+
+# Speed of the metric against its dense definition, and the picture of docs/metric.md: 5 minutes.
+bench: venv
+	PYTHONPATH=. $(PY) benchmarks/metric.py docs/results/metric.md
+	PYTHONPATH=. $(PY) benchmarks/worked_picture.py docs/metric.png
 
 clean-demo:
 	rm -rf $(DEMO)
