@@ -182,8 +182,16 @@ def _write(job: Job, found: dict[str, Any], rows: list[report.ImageRow]) -> None
 
 def _compare(job: Job, paths: tuple[Path, Path]) -> int:
     """Print the comparison and draw the images that moved most."""
-    sides = [{case: (answer, truth) for case, answer, truth in _answers(job, path)} for path in paths]
-    rows = [[report.image_row(case, *pair) for case, pair in side.items()] for side in sides]
+    rows: list[list[report.ImageRow]] = [[], []]
+    regions: list[dict[str, Instances | None]] = [
+        {},
+        {},
+    ]  # without the heat maps, of which a submission may hold gigabytes
+    truths: dict[str, Instances | None] = {}
+    for side, path in enumerate(paths):
+        for case, answer, truth in _answers(job, path):
+            rows[side].append(report.image_row(case, answer, truth))
+            regions[side][case], truths[case] = answer.instances, truth.instances
     found = compare.compare(*rows, Resampling(job.resamples, job.seed))
     if not found.a:
         raise InputError(f"{paths[0]} and {paths[1]} share no image that could be scored")
@@ -191,9 +199,8 @@ def _compare(job: Job, paths: tuple[Path, Path]) -> int:
     out = (job.out or Path("out/compare")) / "overlays"
     for place, i in enumerate(found.moved, start=1):
         case = found.a[i].case_id
-        pairs = [side[case] for side in sides]
-        scores = {"A": (pairs[0][0].instances, found.a[i].of1), "B": (pairs[1][0].instances, found.b[i].of1)}
-        _draw(out / f"{place:02d}_{Path(case).name}.png", job, case, pairs[0][1].instances, scores)
+        sides = {"A": (regions[0][case], found.a[i].of1), "B": (regions[1][case], found.b[i].of1)}
+        _draw(out / f"{place:02d}_{Path(case).name}.png", job, case, truths[case], sides)
     if found.moved:
         print(f"pictures: {out}/")
     return 0

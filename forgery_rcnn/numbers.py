@@ -185,10 +185,10 @@ def trivial(rows: Sequence[ImageRow]) -> dict[str, dict[str, float]]:
 
 def lines(found: Mapping[str, Interval], scored: Scored) -> list[str]:
     """`intervals` -> a table beside the trivial baselines; what is not known is left out."""
-    alike = trivial(scored.rows)
+    said = trivial(scored.rows)
 
     def baselines(name: str) -> str:
-        return "".join("       n/a" if math.isnan(alike[a][name]) else f"{alike[a][name]:>10.4f}" for a in alike)
+        return "".join("       n/a" if math.isnan(said[a][name]) else f"{said[a][name]:>10.4f}" for a in said)
 
     table = [
         f"{'':<92}everything called",
@@ -199,8 +199,9 @@ def lines(found: Mapping[str, Interval], scored: Scored) -> list[str]:
     table.append("images, forged or authentic")
     table += [f"  {title:<34}{found[name]!s:<52}{baselines(name)}" for name, title in _known(IMAGES, found)]
     if scored.coco:
-        ranked = any((image.scores != 1).any() for image in scored.coco)
-        table.append(f"instances, COCO AP{'' if ranked else ' (the file ranks no instance: all rank the same)'}")
+        scores = np.concatenate([image.scores for image in scored.coco])
+        alike = len(scores) > 1 and (scores == scores[0]).all()
+        table.append(f"instances, COCO AP{' (no instance is ranked above another)' if alike else ''}")
         table += [f"  {title:<34}{found[name]}" for name, title in AP.items()]
     return table
 

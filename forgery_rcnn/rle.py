@@ -142,9 +142,9 @@ def decode(text: str, size: tuple[int, int], dialect: RleDialect) -> Runs:
         return EMPTY
     runs = np.array(pairs, np.int64).reshape(-1, 2) - [1, 0]
     if runs[:, 1].min() < 1:
-        raise InputError(f"run length {int(runs[:, 1].min())} found; every length must be at least 1")
+        raise InputError(f"run length {int(runs[:, 1].min())} found; take the run out, every length must be at least 1")
     if runs[:, 0].min() < 0:
-        raise InputError(f"run start {int(runs[:, 0].min()) + 1} found; starts count from 1")
+        raise InputError(f"run start {int(runs[:, 0].min()) + 1} found; starts count from 1, add 1 to all")
     behind = np.flatnonzero(runs[1:, 0] < runs[:-1].sum(axis=1))
     if behind.size:
         first = int(behind[0])
@@ -152,7 +152,9 @@ def decode(text: str, size: tuple[int, int], dialect: RleDialect) -> Runs:
         raise InputError(f"runs are {kind} at start {int(runs[first + 1, 0]) + 1}; sort them and keep them apart")
     end = int(runs[-1].sum())
     if end > pixels:
-        raise InputError(f"a run ends at pixel {end}, past the last pixel {pixels} of a {size[0]} x {size[1]} image")
+        raise InputError(
+            f"a run ends at pixel {end}, past the last pixel {pixels} of a {size[0]} x {size[1]} image; cut it there"
+        )
     found = joined(runs)
     return turned(found, size[::-1]) if dialect.order == "C" else found
 

@@ -60,6 +60,45 @@ def test_masks_survive_the_round_trip(masks: np.ndarray) -> None:
     assert np.array_equal(rle.mask_of(found.union(), found.size), masks.any(axis=0))
 
 
+@light
+@given(stacks)
+def test_boxes_of_runs_are_those_of_the_masks(masks: np.ndarray) -> None:
+    boxes = Instances.from_masks(masks).boxes()
+    assert boxes.dtype == np.int64 and boxes.shape == (len(masks), 4)
+    assert np.array_equal(boxes, boxes_of(masks).astype(np.int64))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "box"),
+    [
+        ([], [0, 0, 0, 0]),
+        ([(3, 0), (0, 1)], [0, 0, 2, 4]),
+        ([(3, 2), (0, 3), (1, 3)], [2, 0, 4, 4]),
+        ([(2, 1), (3, 1)], [1, 2, 2, 4]),
+        ([(3, 0), (0, 1), (2, 4)], [0, 0, 5, 4]),
+        ([(3, 4)], [4, 3, 5, 4]),
+        ([(0, 0), (1, 0), (2, 0), (3, 0)], [0, 0, 1, 4]),
+    ],
+    ids=["nothing", "wraps", "wraps further", "ends at the border", "wraps, then more", "last pixel", "a whole column"],
+)
+def test_a_run_may_go_on_in_the_next_column(pixels: list[tuple[int, int]], box: list[int]) -> None:
+    mask = np.zeros((4, 5), bool)
+    for row, column in pixels:
+        mask[row, column] = True
+    found = Instances.from_masks(np.stack([three()[0], mask, three()[1], three()[2]]))
+    assert found.boxes().tolist() == [[1, 1, 4, 4], box, [0, 0, 0, 0], [0, 2, 5, 3]]
+    assert Instances.from_masks(mask[None]).boxes().tolist() == [box]
+
+
+def test_measures_of_nothing_and_beyond_32_bits() -> None:
+    assert Instances((4, 5)).boxes().shape == (0, 4) and Instances((4, 5)).boxes().dtype == np.int64
+    assert Instances((4, 5)).areas().shape == (0,) and Instances((4, 5)).areas().dtype == np.int64
+    assert Instances((4, 5), (rle.EMPTY, rle.EMPTY)).areas().tolist() == [0, 0]
+    huge = Instances((2**26, 2**26), (np.array([[2**40 + 5, 2**50]]), rle.EMPTY))
+    assert huge.areas().tolist() == [2**50, 0]
+    assert huge.boxes().tolist() == [[2**14, 0, 2**14 + 2**24 + 1, 2**26], [0, 0, 0, 0]]
+
+
 def test_size_is_plain_integers() -> None:
     assert Instances.from_masks(three()).size == (4, 5)
     assert all(type(side) is int for side in Instances.from_masks(three()).size)

@@ -67,6 +67,30 @@ def test_arrays_of_0_and_1_are_read(dtype: Any, order: str, tmp_path: Path) -> N
     assert found.dtype == bool and np.array_equal(found, MASKS.astype(bool))
 
 
+@pytest.mark.parametrize("content", [npy(MASKS), npy(MASKS.transpose(0, 2, 1))])
+def test_without_a_size_the_file_gives_it(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "7.npy").write_bytes(content)
+    found = masks.read(tmp_path / "7.npy")
+    assert np.array_equal(found, np.load(tmp_path / "7.npy").astype(bool)) and found.dtype == bool
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (npy(MASKS[None]), "mask has shape (1, 2, 9, 13); expected (N, H, W) with N >= 1"),
+        (npy(MASKS[:0]), "mask has shape (0, 9, 13); expected (N, H, W)"),
+        (npy(MASKS * 0), "mask is all zero"),
+        (cleared(1), "mask channel 1 of 2 is all zero"),
+        (npy(MASKS * 255), "values 0..255"),
+        (npy(MASKS[:, :0]), "7.npy: "),
+    ],
+)
+def test_without_a_size_the_rest_is_still_checked(content: bytes, said: str, tmp_path: Path, refused) -> None:
+    (tmp_path / "7.npy").write_bytes(content)
+    with refused("7.npy", said):
+        masks.read(tmp_path / "7.npy")
+
+
 def test_a_plane_is_one_channel(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path, npy(MASKS[0])), MASKS[:1].astype(bool))
 

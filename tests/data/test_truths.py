@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from forgery_rcnn import submission
 from forgery_rcnn.data import truths
-from forgery_rcnn.instances import Instances
-from forgery_rcnn.submission import Truth
+from forgery_rcnn.instances import ANY_SIZE, Instances, Truth
+from forgery_rcnn.submission import recodai
 
 CASES = [str(case) for case in range(1, 7)]
 
@@ -83,6 +83,57 @@ def test_bad_image_of_a_root_names_its_file(tiny_root: Path, refused) -> None:
         truths.of_root(tiny_root / "train_images/forged", CASES)
 
 
+def test_any_folder_that_is_a_root_or_a_side_of_one_is_read_as_one(shared_root: Path, refused) -> None:
+    found = truths.of_folder(shared_root / "train_images/forged", ["2", "5"])
+    assert list(found) == ["2", "5"] and forged(found) == {"2", "5"}
+    assert found["5"].size == (88, 96)
+    assert forged(truths.of_folder(shared_root / "train_images/authentic", ["2", "5"])) == set()
+    with refused("the case ids occur authentic and forged"):
+        truths.of_folder(shared_root, CASES)
+
+
+def test_any_other_folder_holds_masks(shared_root: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "2.npy", np.load(shared_root / "train_masks/2.npy"))
+    Image.fromarray(mask(shared_root, "3")[0]).save(tmp_path / "3_mask.png")
+    found = truths.of_folder(tmp_path, ["7", "3", "2"])
+    assert list(found) == ["7", "3", "2"]
+    assert found["7"] == Truth(ANY_SIZE, None)
+    for case in ("2", "3"):
+        assert found[case].size == found[case].instances.size == mask(shared_root, case).shape[1:]
+        assert np.array_equal(found[case].instances.masks(), mask(shared_root, case))
+
+
+@pytest.mark.parametrize("cases", [["97", "98"], []])
+def test_folder_that_is_neither_root_nor_masks(
+    cases: list[str], shared_root: Path, tmp_path: Path, refused
+) -> None:
+    for folder in (tmp_path, tmp_path / "none", shared_root / "train_masks"):
+        with refused(f"{folder}: neither a data root (no train_images/) nor a mask for any case id"):
+            truths.of_folder(folder, cases)
+
+
+def test_bad_mask_of_a_folder_names_its_file(tmp_path: Path, refused) -> None:
+    np.save(tmp_path / "1.npy", np.ones((1, 2, 3), np.uint8) * 255)
+    with refused(f"{tmp_path}/1.npy: mask holds values 255..255"):
+        truths.of_folder(tmp_path, ["1", "2"])
+
+
+def test_image_of_a_case(shared_root: Path, tmp_path: Path) -> None:
+    region = Instances((4, 5))
+    assert truths.image_of(shared_root, "2", region) == shared_root / "train_images/forged/2.png"
+    assert truths.image_of(shared_root, "2", None) == shared_root / "train_images/authentic/2.png"
+    assert truths.image_of(shared_root / "train_images/forged", "2", None) == shared_root / "train_images/forged/2.png"
+    assert truths.image_of(shared_root, "77", region) is None
+    (tmp_path / "test_images").mkdir()
+    (tmp_path / "test_images/2.jpg").touch()
+    (tmp_path / "2.png").touch()
+    (tmp_path / "3.png").mkdir()
+    assert truths.image_of(tmp_path, "2", None) == tmp_path / "test_images/2.jpg"
+    assert truths.image_of(tmp_path, "3", None) is None
+    for nowhere in (None, tmp_path / "none", tmp_path / "2.png"):
+        assert truths.image_of(nowhere, "2", None) is None
+
+
 def test_folder_of_masks(shared_root: Path) -> None:
     files = [Path("x/2.png"), Path("x/clean.png")]
     read = truths.reader(shared_root / "train_masks", files)
@@ -108,7 +159,7 @@ def solution(tmp_path: Path) -> Path:
     masks = np.zeros((1, 4, 5), bool)
     masks[0, 1:3, 2:4] = True
     answers = {"f": Truth((4, 5), Instances.from_masks(masks)), "a": Truth((4, 5), None)}
-    submission.write_solution(tmp_path / "t.csv", answers)
+    recodai.write_solution(tmp_path / "t.csv", answers)
     return tmp_path / "t.csv"
 
 

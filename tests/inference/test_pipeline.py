@@ -34,7 +34,15 @@ def test_at_most_so_many_instances() -> None:
 
 
 def test_nothing_left_is_authentic() -> None:
-    assert answer(selected(prediction([0.1], [9]), InferenceConfig())) is None
-    assert answer(selected(prediction([], []), InferenceConfig())) is None
-    kept = answer(selected(prediction([0.9], [9]), InferenceConfig()))
-    assert kept is not None and len(kept) == 1
+    for none in (prediction([0.1], [9]), prediction([], [])):
+        found = answer(selected(none, InferenceConfig()))
+        assert found.instances is None
+        assert (found.size, found.image_score) == ((40, 40), 0.9)
+        assert found.scores.shape == (0,) and found.boxes.shape == (0, 4)
+
+
+def test_an_answer_is_all_that_was_predicted() -> None:
+    found = prediction([0.9, 0.7], [9, 6])
+    kept = answer(found)
+    assert kept.instances is found.instances and kept.size == (40, 40) and kept.image_score == 0.9
+    assert kept.scores is found.scores and kept.boxes is found.boxes and kept.heatmap is found.heatmap
