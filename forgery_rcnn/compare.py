@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forgery_rcnn.bootstrap import Paired, Resampling
+from forgery_rcnn.bootstrap import TIE, Paired, Resampling
 from forgery_rcnn.report import BUDGET, ImageRow
 
 MOST = 10  # images listed and drawn
@@ -30,7 +30,7 @@ def compare(a: Sequence[ImageRow], b: Sequence[ImageRow], how: Resampling) -> Co
     second = tuple(other[row.case_id] for row in first)
     scores = [np.array([row.of1 for row in rows]) for rows in (first, second)]
     gaps = np.abs(scores[0] - scores[1])
-    moved = [int(i) for i in np.argsort(-gaps, kind="stable") if gaps[i] > 0][:MOST]
+    moved = [int(i) for i in np.argsort(-gaps, kind="stable") if gaps[i] > TIE][:MOST]
     return Comparison(first, second, how.paired(*scores), tuple(moved))
 
 
@@ -58,8 +58,10 @@ def verdict(found: Comparison) -> str:
     gap = found.paired.difference
     if not found.paired.wins and not found.paired.losses:
         return "the two score the same on every image"
+    if abs(gap.value) <= TIE:
+        return "the two have the same mean, by different images"
     better = "A" if gap.value > 0 else "B"
     if gap.low > 0 or gap.high < 0:
         return f"{better} is better by {abs(gap.value):.4f}; the 95 % interval leaves out 0"
-    doubt = "one image is too few for an interval" if np.isnan(gap.low) else "the 95 % interval holds 0"
+    doubt = "there is no 95 % interval" if np.isnan(gap.low) else "the 95 % interval holds 0"
     return f"{better} scores {abs(gap.value):.4f} higher, but {doubt}: no difference is shown"

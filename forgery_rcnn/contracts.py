@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -95,5 +96,5 @@ def lines(name: str, rows: Sequence[ImageRow], threshold: str, how: Resampling) 
     table = [f"{name}: {contract.mean(rows, how)} over {len(contract.over(rows))} images"]
     for answer in ("authentic", "forged"):
         alike = contract.mean(said_of_all(rows, answer), Resampling(0)).value
-        table.append(f"  baseline: everything {answer:<10}{alike:.4f}")
+        table.append(f"  baseline: everything {answer:<10}{'n/a' if math.isnan(alike) else f'{alike:.4f}'}")
     return [*table, f"contract: {contract.line(threshold)}"]

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from forgery_rcnn.instances import Instances, Prediction
+from forgery_rcnn.instances import ANY_SIZE, Instances, Prediction
 
 TRUTH, FOUND = "#00c853", "#ff1744"  # green and red, told apart by line style as well
 
@@ -98,15 +98,20 @@ def comparison(
     title: str,
 ) -> Figure:
     """(H, W, 3) uint8 or None, truth, name -> (answer, oF1); None = authentic -> truth | each answer over the truth."""
-    found = [side for side in (truth, *(answer for answer, _ in answers.values())) if side is not None]
-    canvas = np.full((*(found[0].size if found else (64, 64)), 3), 225, np.uint8) if pixels is None else pixels
+    sides = (truth, *(answer for answer, _ in answers.values()))
+    sizes = [side.size for side in sides if side is not None and side.size != ANY_SIZE]
+    canvas = np.full((*(sizes[0] if sizes else (64, 64)), 3), 225, np.uint8) if pixels is None else pixels
     figure, axes = _panels(1 + len(answers), 1 + len(answers), (4.4, 4.4))
     figure.suptitle(title, fontsize=9)
     _image(axes[0], canvas, f"truth: {_counted(truth)}")
     for ax, (name, (answer, score)) in zip(axes[1:], answers.items(), strict=True):
         _image(ax, canvas, f"{name}: {_counted(answer)}, oF1 {score:.4f}")
+        if answer is not None and answer.size == ANY_SIZE:  # an authentic image whose solution gives no size
+            ax.set_xlabel("the image's size is not known: regions not drawn", fontsize=8)
+            continue
         for mask in () if answer is None else answer.masks():
-            _outline(ax, mask, FOUND, "solid")
+            if mask.any():
+                _outline(ax, mask, FOUND, "solid")
     for ax in axes:
         for mask in () if truth is None else truth.masks():
             _outline(ax, mask, TRUTH, "solid" if ax is axes[0] else "dashed")

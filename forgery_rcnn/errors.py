@@ -23,7 +23,9 @@ class Problem:
 
     def __str__(self) -> str:
         place = [f"row {self.row}"] if self.row is not None else []
-        return ": ".join([*place, *([f"case {self.case_id}"] if self.case_id else []), self.text])
+        case = self.case_id if len(self.case_id) < 200 else f"{self.case_id[:199]}…"
+        case = case if case.isprintable() else repr(case)
+        return ": ".join([*place, *([f"case {case}"] if case else []), self.text])
 
 
 class FileProblems(InputError):

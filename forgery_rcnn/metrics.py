@@ -27,10 +27,12 @@ def intersections(rows: Sequence[Runs], columns: Sequence[Runs]) -> np.ndarray:
         starts, ends, owner = _laid_out([columns[i] for i in chosen], chosen)
         order = np.argsort(starts, kind="stable")
         starts, ends, owner = starts[order], ends[order], owner[order]
-        overlapping = np.unique(owner[1:][starts[1:] < np.maximum.accumulate(ends)[:-1]])
-        if not len(overlapping):
+        begins_inside = starts[1:] < np.maximum.accumulate(ends)[:-1]
+        if not begins_inside.any():
             _count(laid_out, (starts, ends, owner), out)
-        elif len(overlapping) < len(chosen):
+            continue
+        overlapping = np.unique(owner[1:][begins_inside])
+        if len(overlapping) < len(chosen):
             waiting += [np.setdiff1d(chosen, overlapping), overlapping]
         else:
             waiting += np.array_split(chosen, 2)

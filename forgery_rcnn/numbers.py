@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,7 +125,11 @@ def _ap(coco: Sequence[CocoImage], kind: str, how: Resampling) -> dict[str, Inte
 
 
 def _bounded(values: Mapping[str, float], drawn: Mapping[str, np.ndarray], count: int) -> dict[str, Interval]:
-    return {name: Interval(float(value), *bounds(drawn[name]), count) for name, value in values.items()}
+    few = count < 2
+    return {
+        name: Interval(float(value), *((math.nan, math.nan) if few else bounds(drawn[name])), count)
+        for name, value in values.items()
+    }
 
 
 def strata(rows: Sequence[ImageRow]) -> dict[str, dict[str, list[int]]]:
@@ -165,8 +170,9 @@ def _side(row: ImageRow) -> str:
 
 
 def _first_number(name: str) -> tuple[float, str]:
-    head = name.split()[0]
-    return (float(head) if head.replace(".", "").isdigit() else -1.0), name
+    """Sorts `2 to 7 %` before `15 % and more`, and words before both."""
+    head = re.match(r"\d+(\.\d+)?(?= |$)", name, re.ASCII)
+    return (float(head[0]) if head else -1.0), name
 
 
 def trivial(rows: Sequence[ImageRow]) -> dict[str, dict[str, float]]:
@@ -177,7 +183,8 @@ def trivial(rows: Sequence[ImageRow]) -> dict[str, dict[str, float]]:
         numbers = {
             name: float(np.mean([getattr(row, name) for row in alike])) if alike else math.nan for name in PIXELS
         }
-        numbers |= {"pixel_auc": 0.5, **dict.fromkeys(RANKED, math.nan), "image_auc": 0.5}
+        both = len({row.label for row in rows}) == 2
+        numbers |= {"pixel_auc": 0.5, **dict.fromkeys(RANKED, math.nan), "image_auc": 0.5 if both else math.nan}
         numbers |= {name: value.value for name, value in _decided(alike, Resampling(0)).items()}
         out[answer] = numbers
     return out
@@ -219,6 +226,10 @@ def image_lines(found: Mapping[str, Interval], rows: Sequence[ImageRow]) -> list
     table.append(f"  baseline: every image called forged: F1 {alike:.4f}")
     table.append("contract: one decision per image, prob >= threshold as in the file; regions are not looked at")
     gap = found["f1"].value - alike
+    if math.isnan(gap):
+        return [*table, "verdict: no image is forged, and none was called so: there is no F1"]
+    if abs(gap) < 1e-9:
+        return [*table, "verdict: no better and no worse than calling every image forged"]
     return [*table, f"verdict: F1 is {abs(gap):.4f} {'above' if gap > 0 else 'BELOW'} calling every image forged"]
 
 

@@ -7,7 +7,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -46,16 +46,27 @@ class Row:
     complete: bool
 
 
-def read(path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()) -> Iterator[Row]:
-    """The rows of a CSV file, one at a time. Raises InputError: not a CSV, a column missing, no row."""
+def read(
+    path: Path, columns: tuple[str, ...], optional: tuple[str, ...] = (), unquoted: Callable[[str], str] = plain
+) -> Iterator[Row]:
+    """The rows of a CSV file, one at a time, each cell as `unquoted` gives it back.
+
+    Raises InputError: not a CSV, a column missing, no row.
+    """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            yield from parse(file, str(path), columns, optional)
+            yield from parse(file, str(path), columns, optional, unquoted)
     except OSError as error:
         raise InputError(f"{path}: not a readable CSV file ({error.strerror or error})") from None
 
 
-def parse(lines: Iterable[str], name: str, columns: tuple[str, ...], optional: tuple[str, ...] = ()) -> Iterator[Row]:
+def parse(
+    lines: Iterable[str],
+    name: str,
+    columns: tuple[str, ...],
+    optional: tuple[str, ...] = (),
+    unquoted: Callable[[str], str] = plain,
+) -> Iterator[Row]:
     """The same from lines of text that are called `name` in messages. Further columns are ignored."""
     csv.field_size_limit(2**31 - 1)  # a large mask's cell is far longer than the default 128 KiB
     reader = csv.reader(lines)
@@ -69,7 +80,7 @@ def parse(lines: Iterable[str], name: str, columns: tuple[str, ...], optional: t
         for cells in reader:
             if cells:
                 count += 1
-                found = {column: plain(cells[place]) if place < len(cells) else "" for column, place in places}
+                found = {column: unquoted(cells[place]) if place < len(cells) else "" for column, place in places}
                 yield Row(reader.line_num, found, len(cells) > least)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{name}: not a readable CSV file ({error})") from None
@@ -91,9 +102,13 @@ def text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def _write(file: TextIO, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
+    writer, careful = (csv.writer(file, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
     writer.writerow(header)
-    writer.writerows([safe(cell) for cell in row] for row in rows)
+    for row in rows:
+        cells = [
+            safe(cell) for cell in row
+        ]  # a lone carriage return ends a line for readers, and no quote is put by itself
+        (careful if any("\r" in cell for cell in cells if isinstance(cell, str)) else writer).writerow(cells)
 
 
 @contextlib.contextmanager

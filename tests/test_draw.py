@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from forgery_rcnn import draw
-from forgery_rcnn.instances import Instances, Prediction, boxes_of
+from forgery_rcnn.instances import ANY_SIZE, Instances, Prediction, boxes_of
 
 SIZE = (30, 40)
 
@@ -96,6 +96,80 @@ def test_overlay_of_odd_images(size: tuple[int, int], kind: str) -> None:
     masks = {"nothing": [], "all": [np.ones(size, bool)], "an empty mask": [np.zeros(size, bool)]}[kind]
     truth = np.ones((len(masks), *size), bool)
     assert rendered(draw.overlay(grey(size), truth, prediction(*masks, size=size), "odd")).std() > 0
+
+
+def of(*masks: np.ndarray) -> Instances:
+    return Instances.from_masks(np.array(masks, bool).reshape(-1, *SIZE))
+
+
+@pytest.mark.parametrize(
+    ("truth", "answers", "shown"),
+    [
+        (None, {"A": (None, 1.0)}, ["truth: authentic", "A: authentic, oF1 1.0000"]),
+        (
+            of(boxed(1, 2, 5, 9)),
+            {"A": (None, 0.0), "B": (of(boxed(1, 2, 5, 8), boxed(9, 9, 20, 30)), 0.4615)},
+            ["truth: 1 instance", "A: authentic, oF1 0.0000", "B: 2 instances, oF1 0.4615"],
+        ),
+        (None, {"A": (of(), 0.0)}, ["truth: authentic", "A: 0 instances, oF1 0.0000"]),
+    ],
+    ids=["authentic", "two answers", "nowhere"],
+)
+@pytest.mark.parametrize("pixels", [None, grey()], ids=["no image", "image"])
+def test_comparison_shows_each_answer_beside_the_truth(
+    pixels: np.ndarray | None, truth: Any, answers: Any, shown: list[str], tmp_path: Path
+) -> None:
+    figure = draw.comparison(pixels, truth, answers, "47")
+    assert isinstance(figure, Figure) and titles(figure) == shown and figure.get_suptitle() == "47"
+    true = [] if truth is None else [(1.5, 0.5, 8.5, 4.5)]
+    assert outlines(figure.axes[0]) == true
+    for ax, (answer, _) in zip(figure.axes[1:], answers.values(), strict=True):
+        assert len(outlines(ax)) == len(true) + (0 if answer is None else len(answer))
+        assert outlines(ax)[len(outlines(ax)) - len(true) :] == true
+    if truth is not None or pixels is not None:
+        assert figure.axes[0].images[0].get_array().shape == (*SIZE, 3)
+    assert draw.save(figure, tmp_path / "new/1.png", dpi=40).stat().st_size > 500
+
+
+def test_comparison_of_a_mask_without_pixels() -> None:
+    figure = draw.comparison(grey(), of(boxed(1, 2, 5, 9)), {"A": (of(np.zeros(SIZE, bool)), 0.0)}, "")
+    rendered(figure)
+    assert outlines(figure.axes[1]) == [(1.5, 0.5, 8.5, 4.5)]
+
+
+@pytest.mark.parametrize("pixels", [None, grey()], ids=["no image", "image"])
+def test_comparison_where_nothing_gives_the_size(pixels: np.ndarray | None) -> None:
+    """An authentic image that the solution gives no shape: a region predicted there has no frame to be drawn in."""
+    found = Instances(ANY_SIZE, (np.array([[0, 4]]),))
+    figure = draw.comparison(pixels, None, {"A": (found, 0.0), "B": (None, 1.0)}, "47")
+    assert titles(figure)[1] == "A: 1 instance, oF1 0.0000"
+    assert figure.axes[1].images[0].get_array().shape[0] < 2000
+    rendered(figure)
+
+
+SHARES = {"false alarm": 0.1, "called authentic": 0.25, "missed": 0.05, "excess": 0.0, "mask quality": 0.2}
+
+
+@pytest.mark.parametrize("baselines", [{}, {"everything authentic": 0.46, "everything forged": 0.1}])
+def test_error_budget_is_one_bar_of_all_shares(baselines: dict[str, float], tmp_path: Path) -> None:
+    figure = draw.error_budget(0.4, SHARES, baselines, "where it went")
+    (ax,) = figure.axes
+    spans = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
+    assert [end - start for start, end in spans] == pytest.approx([0.4, *SHARES.values()])
+    assert [start for start, _ in spans] == pytest.approx([0, *(end for _, end in spans[:-1])])
+    assert spans[-1][1] == pytest.approx(1)
+    assert [line.get_xdata()[0] for line in ax.lines] == list(baselines.values())
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"oF1 0.4000", "false alarm 0.1000", *(f"baseline: {n} {v:.4f}" for n, v in baselines.items())} <= set(
+        legend
+    )
+    assert draw.save(figure, tmp_path / "b.png", dpi=40).stat().st_size > 500
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_error_budget_of_all_or_nothing(score: float) -> None:
+    shares = {**dict.fromkeys(SHARES, 0.0), "missed": 1 - score}
+    assert rendered(draw.error_budget(score, shares, {}, "")).std() > 0
 
 
 def test_drawing_changes_none_of_its_inputs() -> None:

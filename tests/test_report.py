@@ -6,15 +6,16 @@ import csv
 import io
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from forgery_rcnn import report
-from forgery_rcnn.instances import Instances
-from forgery_rcnn.report import ImageRow, image_row
+from forgery_rcnn.bootstrap import Interval
+from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
+from forgery_rcnn.report import ImageRow
 
 SIZE = (4, 5)
 
@@ -30,13 +31,19 @@ def of(*masks: np.ndarray) -> Instances:
     return Instances.from_masks(np.array(masks))
 
 
+def image_row(
+    case: str, predicted: Instances | None, true: Instances | None, score: float = math.nan, kind: str = ""
+) -> ImageRow:
+    return report.image_row(case, Answer(SIZE, predicted, score), Truth(SIZE, true, kind))
+
+
 A, B = region((0, 0), (0, 1), (1, 0), (1, 1)), region((3, 3), (3, 4))
 ROWS = (
-    image_row("found", of(A), of(A), SIZE, 0.9),
-    image_row("half", of(A), of(A, B), SIZE, 0.4),
-    image_row("missed", None, of(B), SIZE, 0.1),
-    image_row("clean", None, None, SIZE, 0.2),
-    image_row("alarm", of(B), None, SIZE),
+    image_row("found", of(A), of(A), 0.9, "splice"),
+    image_row("half", of(A), of(A, B), 0.4),
+    image_row("missed", None, of(B), 0.1),
+    image_row("clean", None, None, 0.2),
+    image_row("alarm", of(B), None),
 )
 
 
@@ -55,18 +62,101 @@ def test_row_by_hand(row: ImageRow, expected: dict[str, Any]) -> None:
     assert {name: getattr(row, name) for name in expected} == pytest.approx(expected)
 
 
+PIXELS = ("true_pixels", "predicted_pixels", "common_pixels")
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (ROWS[0], (4, 4, 4, 1, 1)),
+        (ROWS[1], (6, 4, 4, 4 / 6, (4 * 14 - 0) / math.sqrt(4 * 6 * 14 * 16))),
+        (ROWS[2], (2, 0, 0, 0, 0)),
+        (ROWS[3], (0, 0, 0, 1, 1)),
+        (ROWS[4], (0, 2, 0, 0, 0)),
+        (image_row("shifted", of(A), of(region((0, 1), (1, 1), (0, 2), (1, 2)))), (4, 4, 2, 2 / 6, (28 - 4) / 64)),
+        (image_row("all", of(np.ones(SIZE)), of(A)), (4, 20, 4, 0.2, 0)),
+        (image_row("inverted", of(~A), of(A)), (4, 16, 0, 0, -1)),
+    ],
+    ids=lambda value: value.case_id if isinstance(value, ImageRow) else "",
+)
+def test_pixel_scores_by_hand(row: ImageRow, expected: tuple[float, ...]) -> None:
+    assert [getattr(row, name) for name in (*PIXELS, "iou", "mcc")] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("row", "shares"),
+    [
+        (ROWS[0], {}),
+        (ROWS[1], {"missed": 0.5}),
+        (ROWS[2], {"called_authentic": 1}),
+        (ROWS[3], {}),
+        (ROWS[4], {"false_alarm": 1}),
+        (image_row("excess", of(A, B), of(A)), {"excess": 0.5}),
+        (image_row("coarse", of(A | B), of(A)), {"mask_quality": 0.2}),
+    ],
+    ids=lambda value: value.case_id if isinstance(value, ImageRow) else "",
+)
+def test_budget_of_a_row_by_hand(row: ImageRow, shares: dict[str, float]) -> None:
+    found = {name: getattr(row, name) for name in report.BUDGET}
+    assert found == pytest.approx({**dict.fromkeys(report.BUDGET, 0), **shares})
+    assert sum(found.values()) == pytest.approx(1 - row.of1)
+
+
+def test_what_was_said_and_known_of_a_row() -> None:
+    assert [row.answer for row in ROWS] == ["forged", "forged", "authentic", "authentic", "forged"]
+    assert [row.kind for row in ROWS] == ["splice", "", "", "", ""]
+    assert {(row.height, row.width) for row in ROWS} == {SIZE}
+
+
+def test_size_comes_from_either_side_or_is_unknown() -> None:
+    row = report.image_row("1", Answer(SIZE, of(A)), Truth(ANY_SIZE, None))
+    assert (row.height, row.width, row.predicted_pixels, row.false_alarm) == (*SIZE, 4, 1)
+    row = report.image_row("1", Answer(ANY_SIZE, None), Truth(SIZE, of(A)))
+    assert (row.height, row.width, row.true_pixels, row.called_authentic) == (*SIZE, 4, 1)
+    row = report.image_row("1", Answer(ANY_SIZE, Instances(ANY_SIZE, (np.array([[0, 4]]),))), Truth(ANY_SIZE, None))
+    assert (row.height, row.width, row.predicted_pixels, row.of1, row.mcc) == (0, 0, 4, 0, 0)
+
+
+def test_auc_of_the_heat_map() -> None:
+    heat = np.linspace(0.9, 0, 20, dtype=np.float32).reshape(SIZE)
+
+    def auc(heatmap: np.ndarray | None, *true: np.ndarray) -> float:
+        return report.image_row("1", Answer(SIZE, None, heatmap=heatmap), Truth(SIZE, of(*true))).pixel_auc
+
+    assert auc(heat, region((0, 0)), region((0, 1))) == 1
+    assert auc(heat, region((3, 4))) == 0
+    assert auc(heat, region((0, 1))) == pytest.approx(18 / 19)
+    assert auc(np.zeros(SIZE), A) == 0.5
+    assert math.isnan(auc(None, A)) and math.isnan(auc(heat, np.ones(SIZE))) and math.isnan(auc(heat, np.zeros(SIZE)))
+    assert math.isnan(report.image_row("1", Answer(SIZE, None, heatmap=heat), Truth(SIZE, None)).pixel_auc)
+
+
+@pytest.mark.parametrize("size", [SIZE, ANY_SIZE])
+@pytest.mark.parametrize("said", ["authentic", "forged"])
+def test_said_of_all_is_the_row_of_the_trivial_answer(said: str, size: tuple[int, int]) -> None:
+    """Up to what only the true answer has: scores of a heat map and of the image, and where the rest went."""
+    runs = {"authentic": None, "forged": Instances(size, (np.array([[0, size[0] * size[1]]]),))}[said]
+    truths = [None] if size == ANY_SIZE else [of(A), of(A, B), of(B, A | B), None, of(np.ones(SIZE)), Instances(SIZE)]
+    rows = [report.image_row(str(i), Answer(size, of(B)), Truth(size, true)) for i, true in enumerate(truths)]
+    expected = [report.image_row(str(i), Answer(size, runs), Truth(size, true)) for i, true in enumerate(truths)]
+    left_out = {"pixel_auc", "image_score", *report.BUDGET}
+    for found, one in zip(report.said_of_all(rows, said), expected, strict=True):
+        kept = {name: value for name, value in asdict(found).items() if name not in left_out}
+        assert kept == pytest.approx({name: value for name, value in asdict(one).items() if name not in left_out})
+
+
 def test_counts_of_instances() -> None:
     assert [(row.predicted_instances, row.true_instances) for row in ROWS] == [(1, 1), (1, 2), (0, 1), (0, 0), (1, 0)]
 
 
 def test_union_of_overlapping_instances_is_counted_once() -> None:
-    row = image_row("twice", of(A, A | B), of(A, B), SIZE)
+    row = image_row("twice", of(A, A | B), of(A, B))
     assert (row.dice, row.recall, row.precision) == (1, 1, 1)
     assert row.of1 == pytest.approx((1 + 4 / 8) / 2)
 
 
 def test_forged_without_a_region_is_not_authentic() -> None:
-    row = image_row("empty", Instances(SIZE), None, SIZE)
+    row = image_row("empty", Instances(SIZE), None)
     assert (row.of1, row.dice, row.label) == (0, 1, "authentic")
 
 
@@ -83,12 +173,25 @@ def test_summary_by_hand() -> None:
     assert (found["false_alarm_rate"], found["missed_rate"]) == (pytest.approx(1 / 2), pytest.approx(1 / 3))
 
 
+def test_error_budget_of_a_summary_adds_up() -> None:
+    found = report.summary(ROWS)
+    assert found["error_budget"] == pytest.approx(
+        {"false_alarm": 0.2, "called_authentic": 0.2, "missed": 0.1, "excess": 0, "mask_quality": 0}
+    )
+    table = report.budget(found)
+    assert [line.split()[-2:] for line in table[1:4]] == [["0.2000", "40.0%"], ["0.2000", "40.0%"], ["0.1000", "20.0%"]]
+    assert len(table) == 1 + len(report.BUDGET)
+    perfect = report.budget(report.summary(ROWS[3:4]))
+    assert perfect[0].startswith("error budget: 1 - oF1 = 0.0000") and "%" not in "".join(perfect)
+    assert report.budget(report.summary(())) == []
+
+
 def test_baselines_are_what_saying_the_same_of_every_image_would_score() -> None:
     truths = [of(A), of(A, B), of(B), None, None]
     everything = of(np.ones(SIZE, bool))
     found = report.summary(ROWS)
     for name, answer in (("baseline_all_authentic", None), ("baseline_all_forged", everything)):
-        said = [image_row(str(i), answer, truth, SIZE) for i, truth in enumerate(truths)]
+        said = [image_row(str(i), answer, truth) for i, truth in enumerate(truths)]
         assert found[name] == pytest.approx(report.summary(said)["of1_mean"])
         assert "no better and no worse" in report.verdict(report.summary(said)) or name == "baseline_all_forged"
     assert found["baseline_all_authentic"] == pytest.approx(0.4)
@@ -105,7 +208,7 @@ def test_baselines_are_what_saying_the_same_of_every_image_would_score() -> None
         (ROWS[:2], "0.5000 above calling everything forged"),
         (ROWS[2:3], "0.1818 BELOW calling everything forged"),
         (
-            (image_row("all", of(np.ones(SIZE, bool)), of(A), SIZE),),
+            (image_row("all", of(np.ones(SIZE, bool)), of(A)),),
             "no better and no worse than calling everything forged",
         ),
         ((), "no image was scored"),
@@ -121,7 +224,8 @@ def test_printed_report_shows_score_baselines_contract_and_verdict() -> None:
     assert "MEAN oF1 0.5000 ± 0.4472" in text
     assert "everything authentic 0.4000" in text and "everything forged    0.1364" in text
     assert "flagged 0.5000" in text and "passed over 0.3333" in text
-    assert report.CONTRACT in printed
+    assert f"contract: {report.CONTRACT}" in printed
+    assert "error budget: 1 - oF1 = 0.5000, lost to" in printed
     assert printed[-1] == "verdict: 0.1000 above calling everything authentic"
 
 
@@ -137,15 +241,31 @@ def test_json_is_strict_and_complete() -> None:
     found = report.summary(ROWS)
     back = json.loads(report.to_json(found, ROWS), parse_constant=lambda name: pytest.fail(f"{name} in the JSON"))
     assert {name: back[name] for name in found} == found
+    assert list(back) == [*found, "rows"] and list(back["rows"][0]) == list(ImageRow.__dataclass_fields__)
     assert [row["case_id"] for row in back["rows"]] == ["found", "half", "missed", "clean", "alarm"]
     assert [row["image_score"] for row in back["rows"]] == [0.9, 0.4, 0.1, 0.2, None]
-    assert back["contract"] == report.CONTRACT
 
 
 def test_json_and_csv_of_numpy_scores() -> None:
     """Scores come out of arrays; a float32 would stop json.dumps."""
-    row = image_row("1", of(A), of(A), SIZE, float(np.float32(0.5)))
+    row = image_row("1", of(A), of(A), float(np.float32(0.5)))
     assert json.loads(report.to_json(report.summary([row]), [row]))["rows"][0]["of1"] == 1.0
+
+
+def test_json_of_intervals_and_of_what_is_not_defined() -> None:
+    numbers = {"ap": Interval(0.5, math.nan, math.inf, 1), "deep": [{"x": (-math.inf, 1, "nan", None, True)}]}
+    text = report.to_json({"numbers": numbers}, ())
+    back = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in the JSON"))
+    assert back["numbers"]["ap"] == {"value": 0.5, "low": None, "high": None, "count": 1}
+    assert back["numbers"]["deep"] == [{"x": [None, 1, "nan", None, True]}]
+    assert back["rows"] == []
+
+
+@pytest.mark.parametrize("case", ["=1+1", "@SUM(A1)", "+1", "-1", "'=1", "\t=1"])
+def test_no_cell_is_a_formula(case: str) -> None:
+    (row,) = csv.DictReader(io.StringIO(report.to_csv([replace(ROWS[0], case_id=case, kind=case, mcc=-0.5)])))
+    assert row["case_id"] == row["kind"] == f"'{case}"
+    assert row["mcc"] == "-0.5"
 
 
 def test_csv_has_one_line_per_image() -> None:
@@ -154,4 +274,4 @@ def test_csv_has_one_line_per_image() -> None:
     assert [row["case_id"] for row in back] == ["found", "half", "missed", "clean", "alarm", odd.case_id]
     assert float(back[1]["recall"]) == ROWS[1].recall
     assert back[2]["label"] == "forged" and back[3]["true_instances"] == "0"
-    assert report.to_csv(()).startswith("case_id,label,of1,")
+    assert report.to_csv(()).startswith("case_id,label,answer,kind,height,width,")

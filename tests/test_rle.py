@@ -186,9 +186,7 @@ def test_noise_in_one_band_and_a_region_in_the_next() -> None:
     assert runs_of(mask, (50, 40), (6, 7)).tolist() == naive_runs(np.pad(mask, ((7, 3), (6, 4))))
 
 
-banded = masks.flatmap(
-    lambda mask: hnp.arrays(bool, mask.shape[0]).map(lambda rows: mask & rows[:, None])
-)
+banded = masks.flatmap(lambda mask: hnp.arrays(bool, mask.shape[0]).map(lambda rows: mask & rows[:, None]))
 
 
 @light

@@ -64,6 +64,51 @@ def test_predict_then_score(run: Start, finish: Finish, trained: Path, shared_ro
     assert "occur authentic and forged" in finish(run("scoring.py", *scored, "--solution", shared_root), 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("recodai", "submission.csv"),
+        ("aaltoes", "submission.csv"),
+        ("mediaeval_a", "us_open.zip"),
+        ("mediaeval_b", "us_localization_masks.zip"),
+        ("tianchi", "prediction_result.zip"),
+    ],
+)
+def test_every_format_is_written_and_scored(
+    name: str, file: str, trained: Path, shared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import encode_submission
+    import scoring
+
+    forged = shared_root / "train_images/forged"
+    flags = ["--images", forged, "--weights", trained, "--out", tmp_path / "out", "--overlays", "0", "--format", name]
+    assert encode_submission.main([*map(str, flags), "--settings.team", "us", "--settings.run", "open"]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [file]
+    capsys.readouterr()
+    scored = ["--submission", tmp_path / "out" / file, "--solution", forged, "--json", tmp_path / "s.json"]
+    assert scoring.main([*map(str, scored), "--resamples", "0"]) == 0
+    assert "images 6 (forged 6, authentic 0)" in capsys.readouterr().out
+    assert [row["case_id"] for row in json.loads((tmp_path / "s.json").read_text())["rows"]] == list("123456")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--settings.team", "a/b"], "team 'a/b' is to be part of a file name"),
+        (["--settings.threshold", "1.5"], "threshold is 1.5; choose a number from 0 to 1"),
+    ],
+)
+def test_wrong_settings_of_a_format_are_one_line(
+    flags: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import encode_submission
+
+    assert encode_submission.main([*flags, "--out", str(tmp_path / "out")]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors and errors.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_weights_are_scored_on_their_validation_split(
     run: Start, finish: Finish, trained: Path, shared_root: Path, tmp_path: Path
 ) -> None:
@@ -184,6 +229,230 @@ def test_scoring_a_csv_loads_no_torch(run: Start, finish: Finish, tmp_path: Path
     printed = finish(run(tmp_path / "program.py", cwd=tmp_path))
     assert "MEAN oF1 0.7500 ± 0.2500" in printed
     assert "baseline: everything forged    0.3333" in printed
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join([*lines, ""]))
+    return path
+
+
+TRUTH = [
+    "case_id,annotation,shape,kind",
+    '1,"[1, 4]","[4, 4]",splice',
+    "2,authentic,authentic,",
+    '3,"[1, 2];[9, 4]","[4, 4]",copy_move',
+    '=4,authentic,"[4, 4]",',
+]
+A = ["case_id,annotation", '1,"[1, 4]"', "2,authentic", '3,"[1, 2]"', '=4,"[1, 1]"']
+B = ["case_id,annotation", '1,"[1, 2]"', "2,authentic", "3,authentic", "=4,authentic"]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder, now the current one, of t.csv, a.csv, b.csv, i.csv (Aaltoes) and p.csv (MediaEval A)."""
+    monkeypatch.chdir(tmp_path)
+    for name, lines in (("t", TRUTH), ("a", A), ("b", B)):
+        write(tmp_path / f"{name}.csv", *lines)
+    write(tmp_path / "i.csv", "ImageId,EncodedPixels", "1,1 1 5 1 9 1 13 1", "2,", "3,", "=4,")
+    write(tmp_path / "p.csv", "image_id,prob,label,threshold", *(f"{c},0.7,1,0.5" for c in ("1", "2", "3", "=4")))
+    return tmp_path
+
+
+Scored = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def scored(files: Path, capsys: pytest.CaptureFixture[str]) -> Scored:
+    """scored("--submission", "a.csv") -> exit status, what was printed, and the errors; few resamples."""
+    import scoring
+
+    def run(*flags: str) -> tuple[int, str, str]:
+        status = scoring.main([*flags, "--resamples", "20"] if "--resamples" not in flags else list(flags))
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+def test_report_in_a_folder(scored: Scored, files: Path) -> None:
+    status, printed, errors = scored("--submission", "a.csv", "--solution", "t.csv", "--out", "new/out")
+    assert (status, errors) == (0, "")
+    assert "MEAN oF1 0.6250 ± 0.4146" in printed and "by kind" in printed and "verdict: 0.1250 above" in printed
+    assert sorted(path.name for path in (files / "new/out").iterdir()) == [
+        "error_budget.png",
+        "report.csv",
+        "report.json",
+    ]
+    assert all(f"written: new/out/{path.name}" in printed for path in (files / "new/out").iterdir())
+    found = json.loads((files / "new/out/report.json").read_text(), parse_constant=pytest.fail)
+    assert found["of1_mean"] == 0.625 and found["numbers"]["of1"]["value"] == 0.625
+    assert found["error_budget"] == {
+        "false_alarm": 0.25,
+        "called_authentic": 0,
+        "missed": 0.125,
+        "excess": 0,
+        "mask_quality": 0,
+    }
+    with open(files / "new/out/report.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["case_id"] for row in rows] == ["1", "2", "3", "'=4"]
+    assert [float(row["of1"]) for row in rows] == [1, 1, 0.5, 0]
+    with Image.open(files / "new/out/error_budget.png") as image:
+        assert image.format == "PNG"
+
+
+def test_resamples_change_the_intervals_alone(scored: Scored) -> None:
+    printed = [
+        scored("--submission", "a.csv", "--solution", "t.csv", "--resamples", count)[1] for count in ("0", "20", "20")
+    ]
+    assert printed[1] == printed[2] != printed[0]
+    assert "[n/a, n/a]" in printed[0] and all("MEAN oF1 0.6250" in text for text in printed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "images"),
+    [
+        ("recodai", "0.4583", 4),
+        ("recodai_forged", "0.4167", 2),
+        ("pixel_f1", "0.6250", 4),
+        ("pixel_f1_forged", "0.7500", 2),
+        ("union_by_count", "0.5000", 4),
+        ("f1_plus_iou", "1.2083", 4),
+    ],
+)
+def test_a_contract_beside_the_report(scored: Scored, files: Path, name: str, value: str, images: int) -> None:
+    write(files / "s.csv", A[0], '1,"[1, 2];[3, 2]"', *A[2:])
+    status, printed, _ = scored("--submission", "s.csv", "--solution", "t.csv", "--contract", name)
+    assert status == 0 and "MEAN oF1 0.4583" in printed
+    assert f"\n{name}: {value} [" in printed and f"] over {images} images\n" in printed
+    assert sum(text.startswith("contract: ") for text in printed.splitlines()) == 1
+
+
+def test_comparison_lists_and_draws_what_moved(scored: Scored, files: Path) -> None:
+    (files / "images").mkdir()
+    Image.new("RGB", (4, 4), "grey").save(files / "images/1.png")
+    flags = ["--compare", "a.csv", "b.csv", "--solution", "t.csv", "--images", "images", "--out", "o"]
+    status, printed, errors = scored(*flags)
+    assert (status, errors) == (0, "")
+    assert "4 images, mean oF1 of A 0.6250 (a.csv), of B 0.6667 (b.csv)" in printed
+    assert "A higher on 2 images, B on 1, equal on 1" in printed
+    assert sorted(p.name for p in (files / "o/overlays").iterdir()) == ["01_=4.png", "02_3.png", "03_1.png"]
+    assert "no difference is shown" in printed.splitlines()[-2] and printed.endswith("pictures: o/overlays/\n")
+
+
+def test_comparison_of_equals_draws_nothing(scored: Scored, files: Path) -> None:
+    status, printed, _ = scored("--compare", "a.csv", "a.csv", "--solution", "t.csv")
+    assert status == 0 and printed.endswith("verdict: the two score the same on every image\n")
+    assert not (files / "out").exists()
+
+
+def test_comparison_where_the_solution_gives_no_size(scored: Scored, files: Path) -> None:
+    """The official solution writes `authentic` for the shape of an authentic image; a folder of masks gives none either."""
+    write(files / "c.csv", *B[:2], '2,"[1, 4]"', *B[3:])
+    status, _, errors = scored("--compare", "b.csv", "c.csv", "--solution", "t.csv")
+    assert (status, errors) == (0, "")
+    assert sorted(p.name for p in (files / "out/compare/overlays").iterdir()) == ["01_2.png"]
+
+
+BAD = [A[0], '1,"[1, 99]"', "2,authentic", "9,authentic", "3"]
+SAID = [
+    "s.csv: 4 problems:",
+    "  row 2: case 1: a run ends at pixel 99, past the last pixel 16 of a 4 x 4 image",
+    "  row 4: case 9: unknown case id; ",
+    "  row 5: case 3: too few cells in this row; ",
+    "  case =4: nothing for this case id; ",
+]
+
+
+def test_all_that_is_wrong_is_listed_at_once(scored: Scored, files: Path) -> None:
+    write(files / "s.csv", *BAD)
+    status, printed, errors = scored("--submission", "s.csv", "--solution", "t.csv", "--out", "o")
+    assert (status, printed) == (2, "")
+    assert all(
+        line.startswith(start) for line, start in zip(errors.removeprefix("error: ").splitlines(), SAID, strict=True)
+    )
+    assert not (files / "o").exists()
+
+
+def test_lenient_scores_the_rest_and_says_what_was_left_out(scored: Scored, files: Path) -> None:
+    write(files / "s.csv", *BAD)
+    status, printed, errors = scored("--submission", "s.csv", "--solution", "t.csv", "--lenient")
+    assert (status, errors) == (0, "")
+    lines = printed.splitlines()
+    assert all(line.startswith(start) for line, start in zip(lines, SAID, strict=False))
+    assert lines[5] == "left out: 3 of 4 images; every number below is of the other 1"
+    assert "images 1 (forged 0, authentic 1)" in printed and "MEAN oF1 1.0000" in printed
+
+
+def test_lenient_with_no_row_that_can_be_read(scored: Scored, files: Path) -> None:
+    write(files / "s.csv", A[0], "1,Authentic")
+    status, printed, errors = scored("--submission", "s.csv", "--solution", "t.csv", "--lenient")
+    assert (status, printed) == (2, "") and errors.startswith("error: s.csv: 4 problems:\n")
+
+
+def test_lenient_and_nothing_wrong_changes_nothing(scored: Scored) -> None:
+    flags = ("--submission", "a.csv", "--solution", "t.csv")
+    assert scored(*flags, "--lenient") == scored(*flags)
+
+
+def test_strict_goes_by_position_and_clips(scored: Scored, files: Path) -> None:
+    write(files / "s.csv", A[0], '77,"[1, 99]"', "1,authentic", '3,"[1, 2];[9, 4]"', "3,Authentic")
+    flags = ("--submission", "s.csv", "--solution", "t.csv")
+    assert scored(*flags)[0] == 2
+    status, printed, errors = scored(*flags, "--strict")
+    assert (status, errors) == (0, "")
+    assert "MEAN oF1 0.6000 " in printed  # 8 / 20, 1, 1, 0
+
+
+def test_strict_fails_on_the_first_cell_that_the_scorer_fails_on(scored: Scored, files: Path) -> None:
+    write(files / "s.csv", *A[:3], '3,"[1, 2"', "4,x")
+    status, printed, errors = scored("--submission", "s.csv", "--solution", "t.csv", "--strict")
+    assert (status, printed) == (2, "")
+    assert errors.startswith("error: s.csv: row 4: case 3: the official scorer fails: ") and errors.count("\n") == 1
+
+
+SCORE_A = ["--submission", "a.csv", "--solution", "t.csv"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([*SCORE_A, "--lenient", "--strict"], "--lenient and --strict exclude each other"),
+        (SCORE_A[:2], "--solution go together: pass both"),
+        (SCORE_A[2:], "--solution go together: pass both"),
+        (["--compare", "a.csv", "b.csv"], "--solution go together: pass both"),
+        ([*SCORE_A, "--contract", "of1"], "no contract 'of1'; there are: recodai, "),
+        ([*SCORE_A, "--resamples", "-1"], "--resamples -1: must be 0 or more"),
+        ([*SCORE_A, "--compare", "a.csv", "b.csv"], "leave --submission out"),
+        (
+            ["--submission", "i.csv", "--solution", "t.csv", "--strict"],
+            "i.csv: --strict is the Recod.ai/LUC scorer's way",
+        ),
+        (
+            ["--submission", "p.csv", "--solution", "t.csv", "--strict"],
+            "p.csv: --strict is the Recod.ai/LUC scorer's way",
+        ),
+        (["--compare", "a.csv", "i.csv", "--solution", "t.csv", "--strict"], "i.csv: --strict is the Recod.ai/LUC"),
+        (["--submission", "none.csv", "--solution", "t.csv"], "none.csv: "),
+        (["--compare", "a.csv", "none.csv", "--solution", "t.csv"], "none.csv: "),
+        (["--submission", "a.csv", "--solution", "none.csv"], "none.csv: "),
+        (["--submission", "a.csv", "--solution", "."], "neither a data root (no train_images/) nor a mask"),
+        (["--submission", "t.csv", "--solution", "a.csv"], "a.csv: no column shape"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(scored: Scored, files: Path, flags: list[str], message: str) -> None:
+    before = sorted(files.rglob("*"))
+    status, printed, errors = scored(*flags)
+    assert (status, printed) == (2, "")
+    assert errors.startswith("error: ") and message in errors and errors.count("\n") == 1
+    assert sorted(files.rglob("*")) == before
+
+
+def test_the_other_competitions_files_are_recognised(scored: Scored, files: Path) -> None:
+    status, printed, _ = scored("--submission", "i.csv", "--solution", "t.csv")
+    assert status == 0 and "MEAN oF1 0.7500 " in printed  # row-major 1 5 9 13 are the first column
+    status, printed, _ = scored("--submission", "p.csv", "--solution", "t.csv")
+    assert status == 0 and "oF1" not in printed and "regions are not looked at" in printed
+    assert "verdict: F1 is 0.0000" in printed
 
 
 @pytest.mark.parametrize("script", ["edarnn.py", "encode_submission.py", "scoring.py"])

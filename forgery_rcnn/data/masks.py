@@ -34,7 +34,7 @@ def read(path: Path, size: tuple[int, int] | None = None, image_name: str = "") 
     masks = _from_npy(path) if path.suffix == ".npy" else _from_image(path)
     if masks.ndim == 2:
         masks = masks[None]
-    if masks.ndim != 3 or len(masks) == 0:
+    if masks.ndim != 3 or len(masks) == 0 or (size is None and masks.size == 0):
         height, width = size or ("H", "W")
         raise InputError(f"{path}: mask has shape {masks.shape}; expected (N, {height}, {width}) with N >= 1")
     if size is not None and masks.shape[1:] != size:

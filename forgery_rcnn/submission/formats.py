@@ -29,6 +29,8 @@ class Settings:
     """A pixel is forged from this probability on (MediaEval task B)."""
 
     def __post_init__(self) -> None:
+        if self.run not in ("constrained", "open"):
+            raise InputError(f"run is {self.run!r}; choose constrained or open")
         for name in ("threshold", "loc_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; choose a number from 0 to 1")

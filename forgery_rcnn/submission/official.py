@@ -3,7 +3,7 @@
 It matches rows by the index of the tables it is given (their position, when they come from files), reads a cell as JSON
 into 32-bit integers, fills pixels as Python slices do, and fails the whole submission on the first cell that it cannot
 read. So it clips what ends past the image, drops what is empty, takes negative numbers as counted from the end, cuts
-fractions off, and reads true as 1 and "2" as 2. A missing cell is NaN, as pandas reads one.
+fractions off, and reads true as 1 and "2" as 2. A missing cell is NaN and a blank line no row, as pandas reads them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,11 @@ def aligned(annotations: Sequence[str | None], index: Sequence[object], count: i
 
 def read(path: Path, truths: Mapping[str, Truth]) -> list[tuple[str, Answer]]:
     """A submission file, row n for the n-th image of the solution. Raises InputError: where and why the scorer would fail."""
-    rows = list(tables.read(path, COLUMNS))
+    rows = [
+        row
+        for row in tables.read(path, COLUMNS, unquoted=str)
+        if row.complete or any(map(str.strip, row.cells.values()))
+    ]
     cells = [None if row.cells["annotation"] in MISSING else row.cells["annotation"] for row in rows]
     out = []
     for place, ((case, truth), cell) in enumerate(

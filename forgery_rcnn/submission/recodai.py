@@ -36,9 +36,15 @@ def parse(annotation: str, size: tuple[int, int]) -> Instances | None:
     if quick is not None:
         return Instances(size, quick)
     if annotation.strip().lower() == AUTHENTIC:
-        raise InputError(f"{annotation!r}: the scorer knows only {AUTHENTIC!r}, in lower case without blanks")
+        raise InputError(
+            f"{rle.shortened(annotation)}: the scorer knows only {AUTHENTIC!r}, in lower case without blanks"
+        )
     if annotation.strip().lower() in ("", "-", "nan", "none", "null"):
-        raise InputError(f"{annotation!r} is no answer; {_WRITE}")
+        raise InputError(f"{rle.shortened(annotation)} is no answer; {_WRITE}")
+    if annotation.startswith("[") and "]" not in annotation:
+        raise InputError(
+            f"{rle.shortened(annotation)} has no closing ]; put double quotes around a cell that holds commas"
+        )
     parts = annotation.split(";")
     if not parts[-1].strip():
         raise InputError("the cell ends with ';'; take it away")
@@ -77,7 +83,7 @@ def _quick(annotation: str, size: tuple[int, int]) -> tuple[rle.Runs, ...] | Non
 
 
 def _listed(body: bytes, zeros: int) -> bool:
-    """Whether `body` is numbers with `, ` between, exactly `zeros` of which begin with 0, and not the first or last."""
+    """Whether `body` is numbers with `, ` between, exactly `zeros` of which begin with 0."""
     commas = body.translate(None, b"0123456789")
     count = len(commas) // 2
     if commas != b", " * count:
@@ -90,7 +96,6 @@ def _listed(body: bytes, zeros: int) -> bool:
         pairs == count  # so every blank follows a comma
         and np.count_nonzero(begin) == count + 1  # and no number is missing
         and np.count_nonzero(begin & (letters[1:] == ord("0"))) == zeros
-        and not body.startswith(b"0")
     )
 
 
@@ -132,6 +137,8 @@ def read_solution(path: Path) -> dict[str, Truth]:
         try:
             if not row.complete:
                 raise InputError(f"too few cells; expected {','.join(SOLUTION_COLUMNS)}")
+            if not case:
+                raise InputError("no case id; write the image's file name without extension")
             if case in out:
                 raise InputError("this case id occurs twice; keep one row")
             out[case] = _truth(row.cells)
@@ -151,8 +158,10 @@ def _truth(cells: Mapping[str, str]) -> Truth:
 def _shape(text: str) -> tuple[int, int]:
     try:
         height, width = json.loads(text)
-        if not all(type(side) is int and 1 <= side <= ANY_SIZE[0] for side in (height, width)):
+        if not all(type(side) is int and side >= 1 for side in (height, width)):
             raise ValueError
     except (ValueError, TypeError, RecursionError):
         raise InputError(f"shape {rle.shortened(text)} is not [H, W]; write e.g. [512, 640]") from None
+    if height * width >= rle.RECODAI.limit:
+        raise InputError(f"shape {rle.shortened(text)} has 2^31 pixels or more, too many for 32-bit run lengths")
     return height, width

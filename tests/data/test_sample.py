@@ -149,7 +149,10 @@ def test_every_region_but_the_source_is_changed(root: Path) -> None:
 
 def test_solution_decodes_and_matches_the_submission_template(root: Path) -> None:
     solution, template = table(root / "solution.csv"), table(root / "sample_submission.csv")
-    assert list(solution[0]) == ["case_id", "annotation", "shape", "kind"] and list(template[0]) == ["case_id", "annotation"]
+    assert list(solution[0]) == ["case_id", "annotation", "shape", "kind"] and list(template[0]) == [
+        "case_id",
+        "annotation",
+    ]
     assert [row["case_id"] for row in solution] == [row["case_id"] for row in template]
     assert {row["case_id"] for row in solution} == stems(root / "test_images")
     assert {row["annotation"] for row in template} == {"authentic"}
@@ -168,9 +171,7 @@ def test_solution_says_how_each_figure_was_forged(root: Path) -> None:
     found = recodai.read_solution(root / "solution.csv")
     kinds = {case: set(truth.kind.split(" + ")) - {""} for case, truth in found.items()}
     assert all(bool(kinds[case]) == (truth.instances is not None) for case, truth in found.items())
-    known = {kind for plan in sample._plans(range(64), sample._hosts("test"), np.random.default_rng(0)) for kind in plan.kinds}
-    assert set().union(*kinds.values()) <= known and len(set().union(*kinds.values())) > 1
-    assert [truth.size for truth in found.values() if truth.instances is None] != []
+    assert set().union(*kinds.values()) == {"copy_move", "splice"}
     assert ANY_SIZE not in {truth.size for truth in found.values()}
 
 

@@ -104,9 +104,7 @@ def test_any_other_folder_holds_masks(shared_root: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("cases", [["97", "98"], []])
-def test_folder_that_is_neither_root_nor_masks(
-    cases: list[str], shared_root: Path, tmp_path: Path, refused
-) -> None:
+def test_folder_that_is_neither_root_nor_masks(cases: list[str], shared_root: Path, tmp_path: Path, refused) -> None:
     for folder in (tmp_path, tmp_path / "none", shared_root / "train_masks"):
         with refused(f"{folder}: neither a data root (no train_images/) nor a mask for any case id"):
             truths.of_folder(folder, cases)

@@ -1,0 +1,65 @@
+"""Scoring a model on records: answers beside the truth, in the original frame, one image at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forgery_rcnn.config import DataConfig, InferenceConfig
+from forgery_rcnn.data import records
+from forgery_rcnn.engine import evaluate
+from forgery_rcnn.instances import Instances, Prediction, boxes_of
+from forgery_rcnn.report import image_row
+
+
+class Oracle:
+    """Stands in for a segmenter: finds the square that every forged figure of the tiny root has, in every image."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, ...]] = []
+
+    def predict(self, images: Sequence[np.ndarray], threshold: float) -> list[Prediction]:
+        self.seen += [image.shape for image in images]
+        return [self.found(image.shape[:2]) for image in images]
+
+    def found(self, size: tuple[int, int]) -> Prediction:
+        masks = np.zeros((2, *size), bool)
+        masks[0, 40:70, 8:36] = masks[0, 5:35, 40:68] = masks[1, :4, :4] = True
+        return Prediction(
+            Instances.from_masks(masks), boxes_of(masks), np.float32([0.9, 0.2]), masks[0].astype(np.float32), 0.7
+        )
+
+
+@pytest.fixture
+def items(shared_root: Path) -> list[records.Record]:
+    found = {record.key: record for record in records.scan(shared_root)}
+    return [found["train/forged/2"], found["train/authentic/3"]]
+
+
+def test_answers_stand_beside_their_truth(items: list[records.Record]) -> None:
+    oracle = Oracle()
+    found = evaluate.answers(oracle, items, DataConfig(), InferenceConfig(score_threshold=0.5))
+    assert oracle.seen == []  # nothing is predicted before it is asked for
+    key, answer, truth = next(found)
+    assert (key, oracle.seen) == ("train/forged/2", [(88, 80, 3)])
+    assert answer.size == truth.size == truth.instances.size == (88, 80)
+    assert np.array_equal(truth.instances.masks(), np.load(items[0].mask).astype(bool))
+    assert np.array_equal(answer.instances.masks(), truth.instances.masks())
+    assert answer.scores.tolist() == np.float32([0.9]).tolist() and answer.image_score == 0.7
+    assert answer.boxes.shape == (1, 4) and answer.heatmap.shape == (88, 80)
+    key, answer, truth = next(found)
+    assert (key, truth.size, truth.instances) == ("train/authentic/3", (80, 96), None)
+    assert len(answer.instances) == 1
+    assert list(found) == []
+
+
+def test_rows_are_those_of_the_answers(items: list[records.Record]) -> None:
+    how, steps = (DataConfig(), InferenceConfig(score_threshold=0.1)), []
+    rows = evaluate.evaluate(Oracle(), items, *how, lambda: steps.append(1))
+    assert [row.of1 for row in rows] == [0.5, 0] and len(steps) == 2
+    assert [row.pixel_auc for row in rows] == [1, pytest.approx(np.nan, nan_ok=True)]
+    assert repr(rows) == repr([image_row(*found) for found in evaluate.answers(Oracle(), items, *how)])
+    assert evaluate.evaluate(Oracle(), [], *how) == []
