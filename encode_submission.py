@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.models import weights
 
-    folder, source, screen = job.images, job.masks, Screen()
+    folder, source, screen = job.images, job.masks, Screen(sys.stdout)
     if folder is None:
         root = collection.root_of(DataConfig())
         folder, source = root / "test_images", source or root / sample.SOLUTION

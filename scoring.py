@@ -13,7 +13,7 @@ All four competitions' files are read (README). Every number comes with a 95 % b
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -77,17 +77,25 @@ class Job:
 
     def __post_init__(self) -> None:
         contracts.named(self.contract)
-        if self.lenient and self.strict:
-            raise InputError("--lenient and --strict exclude each other; pass one")
-        if self.resamples < 0:
-            raise InputError(f"--resamples {self.resamples}: must be 0 or more")
-        given = self.compare or self.submission
-        if (given is None) != (self.solution is None):
-            raise InputError(
-                "--submission (or --compare) and --solution go together: pass both, or neither to score weights"
-            )
-        if self.compare and self.submission:
-            raise InputError("--compare takes the two submissions itself; leave --submission out")
+        files = self.compare or self.submission
+        for wrong, said in (
+            (self.lenient and self.strict, "--lenient and --strict exclude each other; pass one"),
+            (self.resamples < 0, f"--resamples {self.resamples}: must be 0 or more"),
+            (
+                (files is None) != (self.solution is None),
+                "--submission (or --compare) and --solution go together: pass both, or neither to score weights",
+            ),
+            (self.compare and self.submission, "--compare takes the two submissions itself; leave --submission out"),
+            (
+                (self.lenient or self.strict) and not files,
+                "--lenient and --strict are about submission files; leave them out",
+            ),
+            (self.images and not self.compare, "--images is for the pictures of --compare; leave it out"),
+            (self.compare and (self.json or self.csv), "--json and --csv are of one submission; leave them out"),
+            (self.compare and self.contract != "recodai", "--compare is of oF1; score each submission with --contract"),
+        ):
+            if wrong:
+                raise InputError(said)
 
 
 @command
@@ -104,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
 
     how = (job.device, job.precision)
     thresholds, each = evaluate.weights_on_split(
-        job.weights, job.data.root, job.data.skip_bad, job.split, how, runlog.Screen()
+        job.weights, job.data.root, job.data.skip_bad, job.split, how, runlog.Screen(sys.stdout)
     )
     masks = f"instances with score >= {thresholds.score_threshold:g}, pixels >= {thresholds.mask_threshold:g}"
     return _report(job, numbers.collect(each), masks, "where")
@@ -117,13 +125,15 @@ def _truths(job: Job, path: Path) -> dict[str, Truth]:
     from forgery_rcnn.data import truths
 
     asked = formats.detect(path).read(path, {})  # nothing is known yet, so every id comes back as unknown
-    return truths.of_folder(
-        job.solution, [found.case_id for found in asked if isinstance(found, Problem) and found.case_id]
-    )
+    cases = [found.case_id for found in asked if isinstance(found, Problem) and found.case_id]
+    known, more = truths.of_folder(job.solution, cases), truths.unanswered(job.solution, cases)
+    if more:
+        print(f"note: {job.solution} has the truth of {more} more images, for which {path} has no answer: not scored")
+    return known
 
 
 def _answers(job: Job, path: Path) -> Iterator[tuple[str, Answer, Truth]]:
-    """Every image's answer beside its truth, in the order of the solution. Raises FileProblems unless --lenient."""
+    """Every image's answer beside its truth, Raises FileProblems at the end unless --lenient."""
     truths, layout = _truths(job, path), formats.detect(path)
     if job.strict:
         if layout is not formats.FORMATS["recodai"]:
@@ -156,32 +166,41 @@ def _report(job: Job, scored: numbers.Scored, masks: str, says: Literal["where",
         table = [*report.head(found), *report.budget(found), *numbers.lines(found["numbers"], scored)]
         table += [*numbers.stratum_lines(found["strata"]), *contracts.lines(job.contract, scored.rows, masks, how)]
         print("\n".join([*table, f"verdict: {report.verdict(found)}"]))
+    elif job.contract != "recodai":
+        raise InputError(f"--contract {job.contract} is about regions, which this file does not give; leave it out")
     else:
+        found["contract"] = numbers.IMAGE_CONTRACT
         print("\n".join(numbers.image_lines(found["numbers"], scored.rows)))
     _write(job, found, scored.rows)
+    if says == "where" and job.out is not None:
+        print(f"written: {_budget_bar(found, job.out)}")
     return 0
 
 
-def _write(job: Job, found: dict[str, Any], rows: list[report.ImageRow]) -> None:
-    texts = {job.json: report.to_json(found, rows), job.csv: report.to_csv(rows)}
-    if job.out is not None:
-        from forgery_rcnn import draw
+def _write(job: Job, found: dict[str, Any], rows: Sequence[report.ImageRow]) -> None:
+    folder = job.out
+    for text, asked, name in ((report.to_json(found, rows), job.json, "json"), (report.to_csv(rows), job.csv, "csv")):
+        for path in (asked, folder and folder / f"report.{name}"):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+                print(f"written: {path}")
 
-        texts |= {job.out / "report.json": report.to_json(found, rows), job.out / "report.csv": report.to_csv(rows)}
-        baselines = {f"everything {a}": found[f"baseline_all_{a}"] for a in ("authentic", "forged")}
-        shares = {name.replace("_", " "): share for name, share in found["error_budget"].items()}
-        title = f"where 1 - oF1 went, {len(rows)} images"
-        figure = draw.error_budget(found["of1_mean"], shares, baselines, title)
-        print(f"written: {draw.save(figure, job.out / 'error_budget.png')}")
-    for path, text in texts.items():
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            print(f"written: {path}")
+
+def _budget_bar(found: dict[str, Any], out: Path) -> Path:
+    from forgery_rcnn import draw
+
+    baselines = {f"everything {answer}": found[f"baseline_all_{answer}"] for answer in ("authentic", "forged")}
+    shares = {name.replace("_", " "): share for name, share in found["error_budget"].items()}
+    title = f"where 1 - oF1 went, {found['images']} images"
+    return draw.save(draw.error_budget(found["of1_mean"], shares, baselines, title), out / "error_budget.png")
 
 
 def _compare(job: Job, paths: tuple[Path, Path]) -> int:
     """Print the comparison and draw the images that moved most."""
+    for path in paths:
+        if formats.detect(path).says != "where":
+            raise InputError(f"{path}: says which images are forged, not where; --compare is of oF1, score it alone")
     rows: list[list[report.ImageRow]] = [[], []]
     regions: list[dict[str, Instances | None]] = [
         {},

@@ -36,6 +36,7 @@ IMAGES = {
     "recall_at_5_false_alarms": "recall at 5 % false alarms",
 }
 """One forged-or-authentic decision per image."""
+IMAGE_CONTRACT = "one decision per image, prob >= threshold as in the file; authentic images in; regions not looked at"
 RANKED = {
     "image_auc": ranking.auc,
     "false_alarms_at_95_recall": ranking.false_alarm_rate_at,
@@ -224,7 +225,7 @@ def image_lines(found: Mapping[str, Interval], rows: Sequence[ImageRow]) -> list
     table = [f"images {len(rows)} (forged {forged}, authentic {len(rows) - forged})"]
     table += [f"  {title:<34}{found[name]}" for name, title in _known(IMAGES, found)]
     table.append(f"  baseline: every image called forged: F1 {alike:.4f}")
-    table.append("contract: one decision per image, prob >= threshold as in the file; regions are not looked at")
+    table.append(f"contract: {IMAGE_CONTRACT}")
     gap = found["f1"].value - alike
     if math.isnan(gap):
         return [*table, "verdict: no image is forged, and none was called so: there is no F1"]

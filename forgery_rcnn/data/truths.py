@@ -29,6 +29,16 @@ def of_folder(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
     return {case: _of_mask(path) if path else Truth(ANY_SIZE, None) for case, path in paths.items()}
 
 
+def unanswered(folder: Path, cases: Collection[str]) -> int:
+    """How many case ids of a data root or a folder of masks (see `of_folder`) are not among these."""
+    if (folder / "train_images").is_dir():
+        known = {record.case_id for record in records.scan(folder) if record.part == "train"}
+    else:
+        stems = (path.stem for path in folder.iterdir() if path.suffix.lower() in masks.SUFFIXES)
+        known = {stem.removesuffix("_mask").removesuffix("_gt") for stem in stems}
+    return len(known - set(cases))
+
+
 def _of_mask(path: Path) -> Truth:
     found = Instances.from_masks(masks.read(path))
     return Truth(found.size, found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +42,7 @@ class Bar:
 class Screen:
     """Printing for rank 0; the other ranks' screens stay dark."""
 
-    def __init__(self, shown: Any = sys.stdout) -> None:
+    def __init__(self, shown: Any) -> None:
         self.console = Console(file=shown, highlight=False, soft_wrap=True, markup=False) if shown is not None else None
 
     def say(self, line: str) -> None:

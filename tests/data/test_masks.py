@@ -82,7 +82,7 @@ def test_without_a_size_the_file_gives_it(content: bytes, tmp_path: Path) -> Non
         (npy(MASKS * 0), "mask is all zero"),
         (cleared(1), "mask channel 1 of 2 is all zero"),
         (npy(MASKS * 255), "values 0..255"),
-        (npy(MASKS[:, :0]), "7.npy: "),
+        (npy(MASKS[:, :0]), "mask has shape (2, 0, 13); expected (N, H, W)"),
     ],
 )
 def test_without_a_size_the_rest_is_still_checked(content: bytes, said: str, tmp_path: Path, refused) -> None:

@@ -181,3 +181,15 @@ def test_solution_that_lacks_images(solution: Path, refused) -> None:
 def test_source_that_is_not_there(tmp_path: Path, refused) -> None:
     with refused("none: not a readable CSV file"):
         truths.reader(tmp_path / "none", [Path("f.png")])
+
+
+def test_truths_that_no_answer_asks_for_are_counted(shared_root: Path, tmp_path: Path) -> None:
+    assert truths.unanswered(shared_root, CASES) == 0
+    assert (
+        truths.unanswered(shared_root, CASES[1:])
+        == truths.unanswered(shared_root / "train_images/forged", CASES[1:])
+        == 1
+    )
+    for name in ("7.npy", "8_mask.png", "9.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert truths.unanswered(tmp_path, ["7"]) == 1
