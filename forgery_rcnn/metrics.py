@@ -18,44 +18,47 @@ _Spans = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def intersections(rows: Sequence[Runs], columns: Sequence[Runs]) -> np.ndarray:
-    """P and G masks as Runs of one image -> (P, G) int64 pixels in common; no mask is ever decoded."""
+    """P and G masks as Runs of one image -> (P, G) int64 pixels in common; no mask is ever decoded.
+
+    Columns are taken together as long as they are disjoint; those that overlap others are set apart, or all are halved.
+    """
     out = np.zeros((len(rows), len(columns)), np.int64)
-    laid_out = _laid_out(rows, np.arange(len(rows)))
-    waiting = [np.arange(len(columns))]
+    laid_out = _laid_out(rows)
+    waiting = [np.arange(len(columns))] if out.size else []
     while waiting:
         chosen = waiting.pop()
-        starts, ends, owner = _laid_out([columns[i] for i in chosen], chosen)
+        starts, ends, owner = _laid_out([columns[i] for i in chosen])
         order = np.argsort(starts, kind="stable")
         starts, ends, owner = starts[order], ends[order], owner[order]
         begins_inside = starts[1:] < np.maximum.accumulate(ends)[:-1]
         if not begins_inside.any():
-            _count(laid_out, (starts, ends, owner), out)
+            out[:, chosen] = _common(laid_out, (starts, ends, owner), (len(rows), len(chosen)))
             continue
         overlapping = np.unique(owner[1:][begins_inside])
-        if len(overlapping) < len(chosen):
-            waiting += [np.setdiff1d(chosen, overlapping), overlapping]
-        else:
+        if 2 * len(overlapping) > len(chosen):
             waiting += np.array_split(chosen, 2)
+        else:
+            waiting += [np.delete(chosen, overlapping), chosen[overlapping]]
     return out
 
 
-def _count(rows: _Spans, columns: _Spans, out: np.ndarray) -> None:
-    """Add to `out` (P, G) the pixels in common. Columns are sorted and disjoint: a run of a row meets one stretch of them."""
+def _common(rows: _Spans, columns: _Spans, shape: tuple[int, int]) -> np.ndarray:
+    """-> `shape` (P, k) int64 pixels in common. Columns are sorted and disjoint: a run of a row meets one stretch of them."""
     starts, ends, owner = columns
     first = np.searchsorted(ends, rows[0], side="right")
     count = np.searchsorted(starts, rows[1], side="left") - first
     run = np.repeat(np.arange(len(count)), count)
     other = np.arange(len(run)) + np.repeat(first - (np.cumsum(count) - count), count)
     common = np.minimum(rows[1][run], ends[other]) - np.maximum(rows[0][run], starts[other])
-    pair = rows[2][run] * out.shape[1] + owner[other]
-    total = np.bincount(pair, weights=common, minlength=out.size)  # exact: below 2^53
-    out += total.astype(np.int64).reshape(out.shape)
+    pair = rows[2][run] * shape[1] + owner[other]
+    total = np.bincount(pair, weights=common, minlength=shape[0] * shape[1])  # exact: below 2^53
+    return total.astype(np.int64).reshape(shape)
 
 
-def _laid_out(masks: Sequence[Runs], numbers: np.ndarray) -> _Spans:
+def _laid_out(masks: Sequence[Runs]) -> _Spans:
     """Masks as Runs -> (R,) int64 starts, ends and mask numbers of all their runs, mask after mask."""
     starts, lengths = np.concatenate([EMPTY, *masks]).T
-    return starts, starts + lengths, np.repeat(numbers, [len(runs) for runs in masks])
+    return starts, starts + lengths, np.repeat(np.arange(len(masks)), [len(runs) for runs in masks])
 
 
 def common_pixels(a: Runs, b: Runs) -> int:
