@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from forgery_rcnn.cli import command, tyro  # first: it says what is not installed
+from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
 
 # isort: split
 from forgery_rcnn.config import Arm, RunConfig
@@ -54,7 +54,9 @@ def parse(argv: list[str] | None) -> tuple[str, Job]:
         )
         for name, recipe in RECIPES.items()
     }
-    return argv[0], tyro.extras.overridable_config_cli(jobs, args=argv, prog="edarnn.py", description=__doc__)
+    return argv[0], tyro.extras.overridable_config_cli(
+        jobs, args=argv, prog="edarnn.py", description=described(__doc__)
+    )
 
 
 @command

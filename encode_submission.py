@@ -17,10 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from forgery_rcnn.cli import command, tyro  # first: it says what is not installed
+from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
 
 # isort: split
-from forgery_rcnn import metrics, report, rle
+from forgery_rcnn import metrics, numbers, report, rle, tables
+from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Answer, Instances, Truth
@@ -87,7 +88,7 @@ class Job:
 @command
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, or 1 when some images or masks could not be read: they are named; such an image has no row."""
-    job = tyro.cli(Job, args=argv, prog="encode_submission.py", description=__doc__)
+    job = tyro.cli(Job, args=argv, prog="encode_submission.py", description=described(__doc__))
     from forgery_rcnn.data import collection, records, sample, truths
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
@@ -145,7 +146,7 @@ def _predict(job: Job, files: list[Path], found: Restored, truth: Reader | None,
     if not stop:
         partial.replace(target)
         partial.parent.rmdir()
-    _finish(job.out, partial if stop else target, done, screen)
+    _finish(job, partial if stop else target, done, screen)
     for line in done.problems:
         screen.say(f"error: {line}")
     if stop:
@@ -170,13 +171,18 @@ def _one(
     pixels = images.read(path).pixels
     prediction = pipeline.predict_image(found.model, pixels, thresholds)
     answer = pipeline.answer(prediction)
+    said = formats.FORMATS[job.format].expressed(answer, job.settings)  # what is scored is what the file can say
     done.images += 1
-    done.flagged += answer.instances is not None
+    done.flagged += said.instances is not None
+    if tables.safe(path.stem) != path.stem:
+        screen.say(
+            f"note: {path.name}: the file writes this case id as {tables.safe(path.stem)}; rename the image to submit it"
+        )
     known = Known()
     if truth is not None:
         try:
             known = Known(truth(path, pixels.shape[:2]), "known")
-            done.rows.append(report.image_row(path.stem, answer, Truth(pixels.shape[:2], known.instances)))
+            done.rows.append(report.image_row(path.stem, said, Truth(pixels.shape[:2], known.instances)))
         except InputError as error:
             done.problems.append(f"{error} (not scored)")
     screen.say(_line(path.stem, prediction, known))
@@ -206,14 +212,20 @@ def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) 
     draw.save(draw.overlay(pixels, truth.masks() if known else None, prediction, path.stem), path)
 
 
-def _finish(out: Path, written: Path, done: Results, screen: Screen) -> None:
+def _finish(job: Job, written: Path, done: Results, screen: Screen) -> None:
     """Write the report where there is truth; say where everything is."""
+    out = job.out
     screen.say(f"{written}: {done.images} images, {done.flagged} forged, {done.images - done.flagged} authentic")
     if done.rows:
-        found = report.summary(done.rows)
-        (out / "report.csv").write_text(report.to_csv(done.rows))
-        (out / "report.json").write_text(report.to_json(found, done.rows))
-        for line in report.lines(found):
+        whether = formats.FORMATS[job.format].says == "whether"
+        rows = [report.without_regions(row) for row in done.rows] if whether else done.rows
+        found = report.summary(rows)
+        (out / "report.csv").write_text(report.to_csv(rows), encoding="utf-8")
+        (out / "report.json").write_text(report.to_json(found, rows), encoding="utf-8")
+        scored = numbers.Scored(rows)
+        for line in (
+            numbers.image_lines(scored, numbers.intervals(scored, Resampling())) if whether else report.lines(found)
+        ):
             screen.say(line)
         screen.say(f"report: {out / 'report.csv'}, {out / 'report.json'}")
     if done.drawn:

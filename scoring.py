@@ -13,18 +13,18 @@ All four competitions' files are read (README). Every number comes with a 95 % b
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from forgery_rcnn.cli import command, tyro  # first: it says what is not installed
+from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
 
 # isort: split
-from forgery_rcnn import compare, contracts, numbers, report
+from forgery_rcnn import compare, contracts, numbers, report, strata
 from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.errors import FileProblems, InputError, Problem, listed
-from forgery_rcnn.instances import Answer, Instances, Truth
+from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
 from forgery_rcnn.submission import formats, official, recodai
 
 
@@ -69,7 +69,7 @@ class Job:
     csv: Path | None = None
     """Write one line per image here."""
     resamples: int = 1000
-    """Of the bootstrap; 0 = no intervals."""
+    """Of the bootstrap; 0 = none, which leaves the two rates their Wilson intervals."""
     seed: int = 0
     """Of the bootstrap."""
     device: str = "auto"
@@ -80,7 +80,7 @@ class Job:
         files = self.compare or self.submission
         for wrong, said in (
             (self.lenient and self.strict, "--lenient and --strict exclude each other; pass one"),
-            (self.resamples < 0, f"--resamples {self.resamples}: must be 0 or more"),
+            (not 0 <= self.resamples <= 100_000, f"--resamples {self.resamples}: must be 0 to 100000"),
             (
                 (files is None) != (self.solution is None),
                 "--submission (or --compare) and --solution go together: pass both, or neither to score weights",
@@ -101,13 +101,13 @@ class Job:
 @command
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 when a report was made."""
-    job = tyro.cli(Job, args=argv, prog="scoring.py", description=__doc__)
+    job = tyro.cli(Job, args=argv, prog="scoring.py", description=described(__doc__))
     if job.compare:
         return _compare(job, job.compare)
     if job.submission:
-        found = formats.detect(job.submission)
-        scored = numbers.collect(_answers(job, job.submission))
-        return _report(job, scored, found.masks, found.says)
+        found, truths = formats.detect(job.submission), _truths(job, job.submission)
+        scored = _in_order(numbers.collect(_answers(job, job.submission, truths)), truths)
+        return _report(job, scored, found.masks) if found.says == "where" else _report_calls(job, scored)
     from forgery_rcnn.engine import evaluate, runlog
 
     how = (job.device, job.precision)
@@ -115,13 +115,15 @@ def main(argv: list[str] | None = None) -> int:
         job.weights, job.data.root, job.data.skip_bad, job.split, how, runlog.Screen(sys.stdout)
     )
     masks = f"instances with score >= {thresholds.score_threshold:g}, pixels >= {thresholds.mask_threshold:g}"
-    return _report(job, numbers.collect(each), masks, "where")
+    return _report(job, numbers.collect(each), masks)
 
 
 def _truths(job: Job, path: Path) -> dict[str, Truth]:
     assert job.solution is not None
     if not job.solution.is_dir():
         return recodai.read_solution(job.solution)
+    if job.strict:
+        raise InputError(f"--strict matches rows by position, {job.solution} is a folder; pass a solution CSV")
     from forgery_rcnn.data import truths
 
     asked = formats.detect(path).read(path, {})  # nothing is known yet, so every id comes back as unknown
@@ -129,12 +131,15 @@ def _truths(job: Job, path: Path) -> dict[str, Truth]:
     known, more = truths.of_folder(job.solution, cases), truths.unanswered(job.solution, cases)
     if more:
         print(f"note: {job.solution} has the truth of {more} more images, for which {path} has no answer: not scored")
+    clean = [case for case, truth in known.items() if truth.size == ANY_SIZE]
+    if clean:
+        print(f"note: {len(clean)} images have no mask in {job.solution} and count as authentic (first: {clean[0]})")
     return known
 
 
-def _answers(job: Job, path: Path) -> Iterator[tuple[str, Answer, Truth]]:
-    """Every image's answer beside its truth, Raises FileProblems at the end unless --lenient."""
-    truths, layout = _truths(job, path), formats.detect(path)
+def _answers(job: Job, path: Path, truths: dict[str, Truth]) -> Iterator[tuple[str, Answer, Truth]]:
+    """Every image's answer beside its truth. Raises FileProblems at the end unless --lenient."""
+    layout = formats.detect(path)
     if job.strict:
         if layout is not formats.FORMATS["recodai"]:
             raise InputError(f"{path}: --strict is the Recod.ai/LUC scorer's way; this is {layout.title}")
@@ -154,26 +159,39 @@ def _answers(job: Job, path: Path) -> Iterator[tuple[str, Answer, Truth]]:
         print(f"left out: {len(truths) - rows} of {len(truths)} images; every number below is of the other {rows}")
 
 
-def _report(job: Job, scored: numbers.Scored, masks: str, says: Literal["where", "whether"]) -> int:
+def _in_order(scored: numbers.Scored, truths: Mapping[str, Truth]) -> numbers.Scored:
+    """In the order of the truths, so that no number depends on the order of a file's rows."""
+    place = {case: number for number, case in enumerate(truths)}
+    return scored.only(sorted(range(len(scored.rows)), key=lambda i: place[scored.rows[i].case_id]))
+
+
+def _report(job: Job, scored: numbers.Scored, masks: str) -> int:
     """Print the report, and write what was asked for."""
     how = Resampling(job.resamples, job.seed)
     found: dict[str, Any] = report.summary(scored.rows)
-    found["contract"] = contracts.named(job.contract).line(masks)
-    found["numbers"] = numbers.intervals(scored, how)
-    found["baselines"] = numbers.trivial(scored.rows)
-    found["strata"] = numbers.by_stratum(scored, how)
-    if says == "where":
-        table = [*report.head(found), *report.budget(found), *numbers.lines(found["numbers"], scored)]
-        table += [*numbers.stratum_lines(found["strata"]), *contracts.lines(job.contract, scored.rows, masks, how)]
-        print("\n".join([*table, f"verdict: {report.verdict(found)}"]))
-    elif job.contract != "recodai":
-        raise InputError(f"--contract {job.contract} is about regions, which this file does not give; leave it out")
-    else:
-        found["contract"] = numbers.IMAGE_CONTRACT
-        print("\n".join(numbers.image_lines(found["numbers"], scored.rows)))
+    judged = contracts.judge(job.contract, scored.rows, masks, how)
+    found |= {"contract": judged, "numbers": numbers.intervals(scored, how), "baselines": numbers.trivial(scored)}
+    found["strata"] = strata.by_stratum(scored, how)
+    tied: Literal["tied", "ranked"] = "tied" if any(table.tied() for table in scored.tables.values()) else "ranked"
+    table = [*report.head(found), *report.budget(found), *numbers.lines(found["numbers"], found["baselines"], tied)]
+    print("\n".join([*table, *strata.lines(found["strata"]), *contracts.lines(judged)]))
     _write(job, found, scored.rows)
-    if says == "where" and job.out is not None:
+    if job.out is not None:
         print(f"written: {_budget_bar(found, job.out)}")
+    return 0
+
+
+def _report_calls(job: Job, scored: numbers.Scored) -> int:
+    """The report on a file that says which images are forged, and not where."""
+    if job.contract != "recodai":
+        raise InputError(f"--contract {job.contract} is about regions, which this file does not give; leave it out")
+    how = Resampling(job.resamples, job.seed)
+    scored = numbers.Scored([report.without_regions(row) for row in scored.rows])
+    found: dict[str, Any] = report.summary(scored.rows)
+    found |= {"contract": numbers.IMAGE_CONTRACT, "numbers": numbers.intervals(scored, how)}
+    found |= {"baselines": numbers.trivial(scored), "strata": strata.by_stratum(scored, how)}
+    print("\n".join(numbers.image_lines(scored, found["numbers"])))
+    _write(job, found, scored.rows)
     return 0
 
 
@@ -208,32 +226,41 @@ def _compare(job: Job, paths: tuple[Path, Path]) -> int:
     ]  # without the heat maps, of which a submission may hold gigabytes
     truths: dict[str, Instances | None] = {}
     for side, path in enumerate(paths):
-        for case, answer, truth in _answers(job, path):
+        known = _truths(job, path)
+        for case, answer, truth in _answers(job, path, known):
             rows[side].append(report.image_row(case, answer, truth))
             regions[side][case], truths[case] = answer.instances, truth.instances
+        rows[side] = list(_in_order(numbers.Scored(rows[side]), known).rows)
     found = compare.compare(*rows, Resampling(job.resamples, job.seed))
     if not found.a:
         raise InputError(f"{paths[0]} and {paths[1]} share no image that could be scored")
     print("\n".join(compare.lines(found, (str(paths[0]), str(paths[1])))))
+    from forgery_rcnn import draw
+
     out = (job.out or Path("out/compare")) / "overlays"
     for place, i in enumerate(found.moved, start=1):
         case = found.a[i].case_id
         sides = {"A": (regions[0][case], found.a[i].of1), "B": (regions[1][case], found.b[i].of1)}
-        _draw(out / f"{place:02d}_{Path(case).name}.png", job, case, truths[case], sides)
+        _draw(out / draw.file_name(place, case), job, case, truths[case], sides)
     if found.moved:
         print(f"pictures: {out}/")
     return 0
 
 
 def _draw(
-    path: Path, job: Job, case: str, truth: Instances | None, scores: dict[str, tuple[Instances | None, float]]
+    path: Path, job: Job, case: str, truth: Instances | None, sides: dict[str, tuple[Instances | None, float]]
 ) -> None:
+    """Draw one image; a picture that cannot be read costs only itself."""
     from forgery_rcnn import draw
     from forgery_rcnn.data import images, truths
 
-    image = truths.image_of(job.images or job.solution, case, truth)
-    pixels = None if image is None else images.read(image).pixels
-    draw.save(draw.comparison(pixels, truth, scores, case), path)
+    image, pixels = truths.image_of(job.images or job.solution, case, truth), None
+    if image is not None:
+        try:
+            pixels = images.read(image).pixels
+        except (InputError, OSError) as error:
+            print(f"note: {error}; drawn without it")
+    draw.save(draw.comparison(pixels, truth, sides, case), path)
 
 
 if __name__ == "__main__":

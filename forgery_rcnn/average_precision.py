@@ -73,6 +73,13 @@ def coco_image(
     )
 
 
+def all_pixels(image: CocoImage) -> CocoImage:
+    """The same truth, with every pixel predicted, as one region of score 1."""
+    height, width = image.size
+    everything = Instances(image.size, (np.array([[0, height * width]], np.int64),))
+    return CocoImage(image.size, image.true, _regions(everything, np.array([[0.0, 0.0, width, height]])), np.ones(1))
+
+
 def _check(name: str, instances: Instances) -> None:
     for i, runs in enumerate(instances.runs):
         if not _fits(runs, instances.size):
@@ -139,8 +146,9 @@ class Table:
     def resampled(self, index: np.ndarray) -> tuple[float, float, float]:
         """(M,) int64 images in 0..n-1, any of them any number of times -> ap, ap50, ap75 of those; order is nothing.
 
-        Detections of the same score stay in the order of the table, and the copies of one stand together: the last
-        matters only where scores of different detections are the same.
+        Detections of the same score are one operating point, so that no order of images matters (within an image COCO's
+        greedy match takes tied instances in their order). COCO's own number takes all in the order of the file; the two
+        agree where scores differ (see `tied`).
         """
         times = np.bincount(index, minlength=len(self.true_counts))
         total = int(times @ self.true_counts)
@@ -148,14 +156,20 @@ class Table:
             return math.nan, math.nan, math.nan
         weights = times[self.image]
         drawn = np.flatnonzero(weights)
-        weights = weights[drawn]
-        found = np.cumsum(self.hits[:, drawn] * weights, axis=1)
-        # Only a hit raises recall, and within its copies precision only grows: the end of each run of copies will do.
-        precision = np.zeros((len(IOUS), len(drawn) + 1))  # the last one, 0, stands for a recall that is not reached
-        np.divide(found, np.cumsum(weights), out=precision[:, :-1])
+        weights, scores = weights[drawn], self.score[drawn]
+        ends = np.append(scores[1:] != scores[:-1], True)[: len(drawn)]  # of each group of copies and of equal scores
+        found = np.cumsum(self.hits[:, drawn] * weights, axis=1)[:, ends]
+        precision = np.zeros(
+            (len(IOUS), found.shape[1] + 1)
+        )  # the last one, 0, stands for a recall that is not reached
+        np.divide(found, np.cumsum(weights)[ends], out=precision[:, :-1])
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         read = [line[np.searchsorted(recall, RECALLS)] for line, recall in zip(best, found / total, strict=True)]
         return _summary(np.array(read))
+
+    def tied(self) -> bool:
+        """Whether any two detections have the same score: then only `resampled` is free of the file's order."""
+        return bool((self.score[1:] == self.score[:-1]).any())
 
 
 def _summary(precision: np.ndarray) -> tuple[float, float, float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
+import re
 import sys
 from collections.abc import Callable
 
@@ -17,6 +19,11 @@ except ModuleNotFoundError as error:  # a script was started outside the environ
     sys.exit(NOT_INSTALLED.format(error.name))
 
 
+def described(doc: str | None) -> str:
+    """A script's docstring for --help, every example a paragraph: lines that no blank line parts are joined there."""
+    return re.sub(r"\n(?=python3 )", "\n\n", doc or "")
+
+
 def command(main: Callable[..., int]) -> Callable[..., int]:
     """Wrap a script's `main(argv) -> int`: an InputError becomes one line on stderr and exit status 2."""
 
@@ -24,6 +31,9 @@ def command(main: Callable[..., int]) -> Callable[..., int]:
     def wrapped(argv: list[str] | None = None) -> int:
         # A spinning OpenMP thread pool makes torch 9-17x slower beside any other busy process; read at torch's import.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ± gets a ? and no traceback
+                stream.reconfigure(errors="replace")
         try:
             return main(argv)
         except InputError as error:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from forgery_rcnn.bootstrap import TIE, Paired, Resampling
+from forgery_rcnn.errors import printable
 from forgery_rcnn.report import BUDGET, ImageRow
 
 MOST = 10  # images listed and drawn
+FEWEST = 10  # images that differ: an interval from fewer would claim too much
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def lines(found: Comparison, names: tuple[str, str]) -> list[str]:
         table.append(f"the {len(found.moved)} images that moved most     oF1 of A    of B       A - B")
     for i in found.moved:
         a, b = found.a[i], found.b[i]
-        table.append(f"  {a.case_id:<34}{a.of1:>8.4f}{b.of1:>8.4f}{a.of1 - b.of1:>+12.4f}")
+        table.append(f"  {printable(a.case_id, 34):<34}{a.of1:>8.4f}{b.of1:>8.4f}{a.of1 - b.of1:>+12.4f}")
     return [*table, f"verdict: {verdict(found)}"]
 
 
@@ -60,6 +62,10 @@ def verdict(found: Comparison) -> str:
         return "the two score the same on every image"
     if abs(gap.value) <= TIE:
         return "the two have the same mean, by different images"
+    if found.paired.wins + found.paired.losses < FEWEST:
+        return (
+            f"only {found.paired.wins + found.paired.losses} images differ, fewer than {FEWEST}: no difference is shown"
+        )
     better = "A" if gap.value > 0 else "B"
     if gap.low > 0 or gap.high < 0:
         return f"{better} is better by {abs(gap.value):.4f}; the 95 % interval leaves out 0"

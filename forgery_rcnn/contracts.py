@@ -33,10 +33,6 @@ class Contract:
         """The images that count."""
         return [row for row in rows if self.images == "all" or row.label == "forged"]
 
-    def mean(self, rows: Sequence[ImageRow], how: Resampling) -> Interval:
-        """The contract's number and its 95 % interval."""
-        return how.mean(np.array([self.score(row) for row in self.over(rows)]))
-
 
 def _union_by_count(row: ImageRow) -> float:
     if row.label == "authentic" or row.answer == "authentic":
@@ -50,6 +46,7 @@ def _better_of_inverted(row: ImageRow) -> float:
     return max(row.dice, metrics.dice(*turned))
 
 
+ANSWERS: tuple[Literal["authentic", "forged"], ...] = ("authentic", "forged")
 CONTRACTS = {
     "recodai": Contract(
         "oF1 of Recod.ai/LUC: best one-to-one match of instances, sum of pixel F1 / larger count",
@@ -90,11 +87,50 @@ def named(name: str) -> Contract:
     return CONTRACTS[name]
 
 
-def lines(name: str, rows: Sequence[ImageRow], threshold: str, how: Resampling) -> list[str]:
-    """One contract's number, the trivial baselines under the same contract, and its line."""
+@dataclass(frozen=True)
+class Judged:
+    """A contract's number beside what the same contract gives to saying the same of every image.
+
+    gap: paired difference to the better of the two baselines, which is `best`.
+    """
+
+    name: str
+    line: str
+    value: Interval
+    baselines: dict[str, float]
+    best: str
+    gap: Interval
+
+
+def judge(name: str, rows: Sequence[ImageRow], threshold: str, how: Resampling) -> Judged:
+    """Rows -> the number of the contract `name`, its baselines, and how far it is from the better one."""
     contract = named(name)
-    table = [f"{name}: {contract.mean(rows, how)} over {len(contract.over(rows))} images"]
-    for answer in ("authentic", "forged"):
-        alike = contract.mean(said_of_all(rows, answer), Resampling(0)).value
+    mine = np.array([contract.score(row) for row in contract.over(rows)])
+    alike = {
+        answer: np.array([contract.score(row) for row in contract.over(said_of_all(rows, answer))])
+        for answer in ANSWERS
+    }
+    means = {answer: float(values.mean()) if len(values) else math.nan for answer, values in alike.items()}
+    best = max(ANSWERS, key=lambda answer: means[answer])
+    return Judged(name, contract.line(threshold), how.mean(mine), means, best, how.mean(mine - alike[best]))
+
+
+def lines(judged: Judged) -> list[str]:
+    """The contract's number, the trivial baselines under it, its line and a verdict."""
+    table = [f"{judged.name}: {judged.value} over {judged.value.count} images"]
+    for answer, alike in judged.baselines.items():
         table.append(f"  baseline: everything {answer:<10}{'n/a' if math.isnan(alike) else f'{alike:.4f}'}")
-    return [*table, f"contract: {contract.line(threshold)}"]
+    return [*table, f"contract: {judged.line}", f"verdict: {verdict(judged)}"]
+
+
+def verdict(judged: Judged) -> str:
+    """One plain sentence: is the number better than saying the same of every image, and is that sure?"""
+    gap = judged.gap
+    if math.isnan(gap.value):
+        return "no image was scored"
+    if abs(gap.value) < 1e-9:
+        return f"no better and no worse than calling everything {judged.best}"
+    said = f"{abs(gap.value):.4f} {'above' if gap.value > 0 else 'BELOW'} calling everything {judged.best}"
+    if math.isnan(gap.low):
+        return f"{said}; there is no 95 % interval"
+    return f"{said}, but the 95 % interval of the difference holds 0" if gap.low <= 0 <= gap.high else said

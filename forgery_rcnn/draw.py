@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 import math
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contourpy import LineType, contour_generator
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.path import Path as Curve
 
+from forgery_rcnn import rle
 from forgery_rcnn.instances import ANY_SIZE, Instances, Prediction
 
 TRUTH, FOUND = "#00c853", "#ff1744"  # green and red, told apart by line style as well
+LARGEST = 40_000_000  # pixels of an image that `comparison` draws
+MOST = 50  # instances that it draws per side
+FINE = 512  # a region is outlined on a grid of at most so many cells a side, an image shown with 4 times as many
 
 
 def save(figure: Figure, path: Path, dpi: int = 110) -> Path:
     """Write the figure as PNG; -> the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=dpi)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)  # a box is drawn in its place
+        figure.savefig(path, dpi=dpi)
     return path
+
+
+def file_name(place: int, case: str) -> str:
+    """A name for a case's picture that is safe in every file system, whatever the id holds.
+
+    >>> file_name(3, "../a b/47$")
+    '03_.._a_b_47_.png'
+    """
+    return f"{place:02d}_{re.sub(r'[^A-Za-z0-9._-]', '_', case)[:60]}.png"
+
+
+def _said(text: str, limit: int = 80) -> str:
+    """A text as it can be drawn in one line: signs that do not print become spaces, a long one is cut."""
+    line = "".join(sign if sign.isprintable() else " " for sign in text[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
@@ -33,31 +59,56 @@ def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure
     return figure, axes
 
 
+def _headed(figure: Figure, title: str) -> None:
+    figure.suptitle(_said(title), fontsize=9, parse_math=False)
+
+
 def _image(ax: Axes, pixels: np.ndarray, title: str) -> None:
-    ax.imshow(pixels, interpolation="nearest")
-    ax.set_title(title, fontsize=8)
+    height, width = pixels.shape[:2]
+    step = -(-max(height, width) // (4 * FINE))
+    ax.imshow(pixels[::step, ::step], interpolation="nearest", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    _titled(ax, title)
+
+
+def _titled(ax: Axes, title: str) -> None:
+    ax.set_title(_said(title), fontsize=8, parse_math=False)
     ax.set_xticks([])
     ax.set_yticks([])
 
 
-def _outline(ax: Axes, mask: np.ndarray, colour: str, style: str) -> None:
-    """The border of a (H, W) bool mask, half a pixel outside it even at the image's edge."""
-    padded = np.pad(mask, 1).astype(np.float32)
-    ax.contour(
-        np.arange(-1, mask.shape[1] + 1),
-        np.arange(-1, mask.shape[0] + 1),
-        padded,
-        [0.5],
-        colors=colour,
-        linewidths=1.4,
-        linestyles=style,
-    )
+def _borders(instances: Instances) -> list[Curve]:
+    """The border of each instance that has a pixel, in pixels, along the pixels' edges; of a large one along blocks.
+
+    One mask at a time, cropped to its box.
+    """
+    height, curves = instances.size[0], []
+    for runs, box in zip(instances.runs, instances.boxes().tolist(), strict=True):
+        if not len(runs):
+            continue
+        x0, y0, x1, y1 = box
+        mask = rle.mask_of(runs - [x0 * height, 0], (height, x1 - x0))[y0:y1]
+        step = -(-max(mask.shape) // FINE)
+        for axis in (0, 1):  # a block is set where any pixel of it is
+            mask = np.logical_or.reduceat(mask, np.arange(0, mask.shape[axis], step), axis=axis)
+        y, x = (
+            start - 0.5 + step * (np.arange(-1, n + 1) + 0.5) for start, n in zip((y0, x0), mask.shape, strict=True)
+        )
+        padded = np.pad(mask, 1).astype(np.float32)
+        points, codes = contour_generator(x, y, padded, line_type=LineType.ChunkCombinedCode).lines(0.5)
+        curves.append(Curve(points[0], codes[0]))
+    return curves
+
+
+def _outline(ax: Axes, borders: Sequence[Curve], colour: str, style: str) -> None:
+    for border in borders:
+        line = PathCollection([border], facecolors="none", edgecolors=colour, linewidths=1.4, linestyles=style)
+        ax.add_collection(line, autolim=False)
 
 
 def overlay(pixels: np.ndarray, truth: np.ndarray | None, prediction: Prediction, title: str) -> Figure:
     """(H, W, 3) uint8 image, (N, H, W) bool truth or None, Prediction -> image | truth | prediction with boxes | heat map."""
     figure, axes = _panels(4 if truth is not None else 3, 4 if truth is not None else 3, (4.0, 4.2))
-    figure.suptitle(title, fontsize=9)
+    _headed(figure, title)
     rest = iter(axes)
     _image(next(rest), pixels, f"image, {pixels.shape[1]} x {pixels.shape[0]} px")
     if truth is not None:
@@ -65,14 +116,12 @@ def overlay(pixels: np.ndarray, truth: np.ndarray | None, prediction: Prediction
         _image(
             ax, pixels, f"truth: {len(truth)} instance{'s' * (len(truth) != 1)}" if len(truth) else "truth: authentic"
         )
-        for mask in truth:
-            _outline(ax, mask, TRUTH, "solid")
+        _outline(ax, _borders(Instances.from_masks(truth)), TRUTH, "solid")
     ax = next(rest)
     count = len(prediction.scores)
     _image(ax, pixels, f"prediction: {count} instance{'s' * (count != 1)}" if count else "prediction: authentic")
-    for mask, box, score in zip(prediction.instances.masks(), prediction.boxes, prediction.scores, strict=True):
-        if mask.any():
-            _outline(ax, mask, FOUND, "solid")
+    _outline(ax, _borders(prediction.instances), FOUND, "solid")
+    for box, score in zip(prediction.boxes, prediction.scores, strict=True):
         x0, y0, x1, y1 = box.tolist()
         ax.add_patch(
             Rectangle(
@@ -97,29 +146,61 @@ def comparison(
     answers: Mapping[str, tuple[Instances | None, float]],
     title: str,
 ) -> Figure:
-    """(H, W, 3) uint8 or None, truth, name -> (answer, oF1); None = authentic -> truth | each answer over the truth."""
+    """(H, W, 3) uint8 or None, truth, name -> (answer, oF1); None = authentic -> truth | each answer over the truth.
+
+    What cannot be drawn is said under its panel: a picture of another size, an image too large or of unknown size.
+    """
     sides = (truth, *(answer for answer, _ in answers.values()))
-    sizes = [side.size for side in sides if side is not None and side.size != ANY_SIZE]
-    canvas = np.full((*(sizes[0] if sizes else (64, 64)), 3), 225, np.uint8) if pixels is None else pixels
-    figure, axes = _panels(1 + len(answers), 1 + len(answers), (4.4, 4.4))
-    figure.suptitle(title, fontsize=9)
-    _image(axes[0], canvas, f"truth: {_counted(truth)}")
-    for ax, (name, (answer, score)) in zip(axes[1:], answers.items(), strict=True):
-        _image(ax, canvas, f"{name}: {_counted(answer)}, oF1 {score:.4f}")
-        if answer is not None and answer.size == ANY_SIZE:  # an authentic image whose solution gives no size
-            ax.set_xlabel("the image's size is not known: regions not drawn", fontsize=8)
-            continue
-        for mask in () if answer is None else answer.masks():
-            if mask.any():
-                _outline(ax, mask, FOUND, "solid")
-    for ax in axes:
-        for mask in () if truth is None else truth.masks():
-            _outline(ax, mask, TRUTH, "solid" if ax is axes[0] else "dashed")
+    canvas, note = _canvas(pixels, [side.size for side in sides if side is not None and side.size != ANY_SIZE])
+    size = (0, 0) if canvas is None else canvas.shape[:2]
+    borders = [
+        _borders(Instances(size, side.runs[:MOST])) if side is not None and _fits(side, size) else [] for side in sides
+    ]
+    names = ["truth", *answers]
+    scores = ["", *(f", oF1 {score:.4f}" for _, score in answers.values())]
+    figure, axes = _panels(len(sides), len(sides), (4.4, 4.4))
+    _headed(figure, title)
+    for i, (ax, side) in enumerate(zip(axes, sides, strict=True)):
+        _titled(ax, f"{names[i]}: {_counted(side)}{scores[i]}")
+        notes = [note] if note else []
+        if canvas is not None:
+            _image(ax, canvas, ax.get_title())
+            if side is not None and not _fits(side, size):
+                notes.append("its regions do not fit the image: not drawn")
+        ax.set_xlabel("\n".join(notes), fontsize=8)
+        if i:
+            _outline(ax, borders[i], FOUND, "solid")
+        _outline(ax, borders[0], TRUTH, "dashed" if i else "solid")
     return figure
 
 
-def _counted(instances: Instances | None) -> str:
-    return "authentic" if instances is None else f"{len(instances)} instance{'s' * (len(instances) != 1)}"
+def _canvas(pixels: np.ndarray | None, sizes: Sequence[tuple[int, int]]) -> tuple[np.ndarray | None, str]:
+    """The picture, if any, and the sizes (H, W) that the masks have -> what they are drawn on, or None, and a note."""
+    if pixels is None and not sizes:
+        return None, "the image's size is not known: nothing drawn"
+    height, width = sizes[0] if pixels is None or sizes else pixels.shape[:2]
+    if height * width > LARGEST:
+        return None, f"{width} x {height} px: too large to draw"
+    if pixels is not None and pixels.shape[:2] == (height, width):
+        return pixels, ""
+    grey = np.broadcast_to(np.uint8(225), (height, width, 3))
+    return grey, "" if pixels is None else (
+        f"the picture is {pixels.shape[1]} x {pixels.shape[0]} px: not drawn under it"
+    )
+
+
+def _fits(side: Instances, size: tuple[int, int]) -> bool:
+    """Whether its runs can be those of an image of this size: of an unknown one, whose height no column-major run shows,
+    if the last ends within it."""
+    last = max((int(runs[-1].sum()) for runs in side.runs if len(runs)), default=0)
+    return side.size == size or (side.size == ANY_SIZE and last <= size[0] * size[1])
+
+
+def _counted(side: Instances | None) -> str:
+    if side is None:
+        return "authentic"
+    first = f"first {MOST} of " if len(side) > MOST else ""
+    return f"{first}{len(side)} instance{'s' * (len(side) != 1)}"
 
 
 def error_budget(score: float, shares: Mapping[str, float], baselines: Mapping[str, float], title: str) -> Figure:
@@ -143,11 +224,10 @@ def error_budget(score: float, shares: Mapping[str, float], baselines: Mapping[s
 def contact_sheet(pictures: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str) -> Figure:
     """(title, (H, W, 3) uint8, (N, H, W) bool) per picture -> a sheet, the truth outlined."""
     figure, axes = _panels(len(pictures), min(6, len(pictures)), (2.4, 2.4))
-    figure.suptitle(title, fontsize=10)
+    _headed(figure, title)
     for ax, (name, pixels, masks) in zip(axes, pictures, strict=True):
-        _image(ax, pixels, name)
-        for mask in masks:
-            _outline(ax, mask, TRUTH, "solid")
+        _image(ax, pixels, _said(name, 36))
+        _outline(ax, _borders(Instances.from_masks(masks)), TRUTH, "solid")
     return figure
 
 

@@ -13,6 +13,14 @@ class InputError(Exception):
     """Something given by the user is wrong. The message is one line: the thing, what was found, the fix."""
 
 
+def printable(text: str, limit: int = 200) -> str:
+    """A name that a file gave, for one line on a terminal: cut to `limit`, control characters escaped."""
+    short = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    if not short.isprintable():
+        short = repr(short)
+    return short if len(short) <= limit else f"{short[: limit - 1]}…"
+
+
 @dataclass(frozen=True)
 class Problem:
     """One fault of a file. `row`: line of the file, 1 = its first (None: of no one line); `case_id`: "" if of no one case."""
@@ -23,9 +31,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = [f"row {self.row}"] if self.row is not None else []
-        case = self.case_id if len(self.case_id) < 200 else f"{self.case_id[:199]}…"
-        case = case if case.isprintable() else repr(case)
-        return ": ".join([*place, *([f"case {case}"] if case else []), self.text])
+        case = [f"case {printable(self.case_id)}"] if self.case_id else []
+        return ": ".join([*place, *case, self.text])
 
 
 class FileProblems(InputError):

@@ -126,9 +126,31 @@ def said_of_all(rows: Sequence[ImageRow], answer: Literal["forged", "authentic"]
                 common_pixels=counts[0],
                 of1=of1,
                 **_pixel_scores(*counts, height * width),
+                pixel_auc=0.5,
+                image_score=math.nan,
+                **_shares_of_all(row, answer),
             )
         )
     return out
+
+
+def _shares_of_all(row: ImageRow, answer: Literal["forged", "authentic"]) -> dict[str, float]:
+    shares = dict.fromkeys(BUDGET, 0.0)
+    if row.label != answer:
+        shares["false_alarm" if answer == "forged" else "called_authentic"] = 1.0
+    elif answer == "forged" and not row.true_instances:
+        shares["excess"] = 1.0
+    elif answer == "forged":
+        found = int(row.all_forged > 0)
+        shares["missed"] = (row.true_instances - found) / row.true_instances
+        shares["mask_quality"] = found / row.true_instances - row.all_forged
+    return shares
+
+
+def without_regions(row: ImageRow) -> ImageRow:
+    """The row of an answer that only says whether: NaN for all scores of regions."""
+    unknown = ("of1", "dice", "iou", "recall", "precision", "mcc", "pixel_auc", *BUDGET)
+    return replace(row, **dict.fromkeys(unknown, math.nan))
 
 
 def summary(rows: Sequence[ImageRow]) -> dict[str, Any]:

@@ -37,13 +37,20 @@ def plain(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _RISKY.match(cell) else cell
 
 
+TOO_FEW = "too few cells in this row; write one for every column of the header"
+TOO_MANY = "more cells in this row than the header has; put double quotes around a cell that holds commas"
+
+
 @dataclass(frozen=True)
 class Row:
-    """One record: the file's line on which it ends (the header is line 1), and column -> cell ("" where it is short)."""
+    """One record: the file's line on which it ends (the header is line 1), and column -> cell ("" where it is short).
+
+    fault: what is wrong with the number of its cells, and the fix; "" = nothing.
+    """
 
     line: int
     cells: dict[str, str]
-    complete: bool
+    fault: str = ""
 
 
 def read(
@@ -81,7 +88,8 @@ def parse(
             if cells:
                 count += 1
                 found = {column: unquoted(cells[place]) if place < len(cells) else "" for column, place in places}
-                yield Row(reader.line_num, found, len(cells) > least)
+                fault = TOO_FEW if len(cells) <= least else TOO_MANY if len(cells) > len(header) else ""
+                yield Row(reader.line_num, found, fault)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{name}: not a readable CSV file ({error})") from None
     if not count:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from forgery_rcnn.average_precision import CocoImage, Table, average_precision, coco_image
+from forgery_rcnn.average_precision import CocoImage, Table, all_pixels, average_precision, coco_image
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Instances, boxes_of
 
@@ -179,7 +179,61 @@ def test_what_is_kept_gives_the_librarys_numbers(kind: Kind, tied: Literal["tied
     images = [random_image(rng, tied) for _ in range(rng.integers(1, 40))]
     table = average_precision(images, kind)
     assert numbers(table) == pytest.approx(from_scratch(images, kind), abs=1e-12, nan_ok=True)
-    assert table.resampled(np.arange(len(images))) == pytest.approx(numbers(table), abs=1e-9, nan_ok=True)
+    if tied == "apart":
+        assert not table.tied()
+        assert table.resampled(np.arange(len(images))) == pytest.approx(numbers(table), abs=1e-9, nan_ok=True)
+
+
+@both
+def test_equal_scores_are_one_operating_point(kind: Kind) -> None:
+    """A hit, a hit and two misses of one score between them: precision 1, then 3/4 of 4 at the end of the group."""
+    right, wrong = coco_image(blocks(A), blocks(A)), coco_image(blocks(A), blocks())
+    best = coco_image(blocks(B), blocks(B), np.array([2.0]))
+    for images in ([right, wrong], [wrong, right]):
+        table = average_precision(images, kind)
+        assert table.tied() and table.resampled(np.arange(2)) == pytest.approx((0.5,) * 3)
+    expected = (51 + 50 * 2 / 3) / 101
+    for images in ([best, right, wrong], [wrong, right, best], [right, wrong, best]):
+        assert average_precision(images, kind).resampled(np.arange(3)) == pytest.approx((expected,) * 3)
+    assert average_precision([right, wrong], kind).ap == pytest.approx(1)  # the library goes by the order of the file
+
+
+@both
+@pytest.mark.parametrize("tied", ["tied", "apart"])
+@pytest.mark.parametrize("seed", range(8))
+def test_the_order_of_the_images_changes_no_bit(kind: Kind, tied: Literal["tied", "apart"], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    images = [random_image(rng, tied) for _ in range(25)]
+    order = rng.permutation(25)
+    table, shuffled = average_precision(images, kind), average_precision([images[i] for i in order], kind)
+    assert table.tied() == shuffled.tied() == (tied == "tied")
+    if tied == "apart":
+        assert numbers(table) == numbers(shuffled)
+    for index in (np.arange(25), rng.integers(0, 25, 25), rng.integers(0, 25, 7)):
+        assert table.resampled(index) == shuffled.resampled(np.argsort(order)[index])
+
+
+@pytest.mark.parametrize(
+    ("scores", "tied"), [((), False), ((0.5,), False), ((0.5, 0.25), False), ((0.5, 0.25, 0.5), True)]
+)
+def test_tied_are_any_two_of_the_same_score(scores: tuple[float, ...], tied: bool) -> None:
+    images = [coco_image(blocks(A), blocks(A), np.array([score])) for score in scores]
+    assert average_precision(images, "segm").tied() == tied
+    together = coco_image(blocks(*[A] * len(scores)), blocks(A), np.array(scores))
+    assert average_precision([together], "segm").tied() == tied
+
+
+@both
+def test_all_pixels_is_one_region_of_the_whole_image(kind: Kind) -> None:
+    whole, quarter = (0, 0, SIZE[1], SIZE[0]), (0, 0, 10, 6)
+    for true in (blocks(whole), blocks(quarter), blocks(A, C), blocks()):
+        image = all_pixels(coco_image(blocks(A, B), true, np.array([0.2, 0.1])))
+        direct = coco_image(blocks(whole), true)
+        assert image.predicted.counts == direct.predicted.counts and image.true.counts == direct.true.counts
+        assert image.predicted.boxes.tolist() == direct.predicted.boxes.tolist() == [[0, 0, SIZE[1], SIZE[0]]]
+        assert image.predicted.areas.tolist() == [SIZE[0] * SIZE[1]] and image.scores.tolist() == [1.0]
+    assert measured(all_pixels(coco_image(blocks(), blocks(whole))), kind=kind) == pytest.approx((1.0, 1.0, 1.0))
+    assert measured(all_pixels(coco_image(blocks(), blocks(quarter))), kind=kind) == (0.0, 0.0, 0.0)
 
 
 @both

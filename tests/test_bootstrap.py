@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forgery_rcnn import bootstrap
-from forgery_rcnn.bootstrap import Interval, interval, mean_interval, paired
+from forgery_rcnn.bootstrap import Interval, interval, mean_interval, paired, wilson
 
 NAN = math.nan
 
@@ -137,6 +137,30 @@ def test_no_image_asks_for_no_statistic() -> None:
     found = interval(lambda index: 1 / 0, 0, seeded())
     assert found.count == 0
     assert np.isnan([found.value, *bounds(found)]).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 100, 5123])
+def test_wilson_is_that_of_scipy(count: int) -> None:
+    from scipy.stats import binomtest
+
+    for hits in {0, 1, count // 3, count - 1, count}:
+        found, other = wilson(hits, count), binomtest(hits, count).proportion_ci(method="wilson")
+        assert (found.value, found.count) == (hits / count, count)
+        assert bounds(found) == pytest.approx((other.low, other.high), abs=1e-7)
+        assert 0 <= found.low <= found.value <= found.high <= 1 and found.low < found.high
+    assert wilson(0, count).low == 0 and wilson(count, count).high == 1
+
+
+def test_wilson_by_hand() -> None:
+    """The bounds p solve (p - 1/4)^2 = z^2 p (1 - p) / 8."""
+    for bound in bounds(wilson(2, 8)):
+        assert (bound - 0.25) ** 2 == pytest.approx(1.959964**2 * bound * (1 - bound) / 8)
+    assert wilson(2, 8).low < 0.25 < wilson(2, 8).high
+
+
+def test_wilson_of_nothing() -> None:
+    found = wilson(0, 0)
+    assert math.isnan(found.value) and math.isnan(found.low) and math.isnan(found.high) and found.count == 0
 
 
 def test_paired_counts_and_exact_p() -> None:

@@ -90,20 +90,38 @@ def test_a_clear_difference() -> None:
 
 
 def test_an_unclear_difference() -> None:
-    one, other = many(1, 0, 1, 0, 0.5), many(0, 1, 0, 1, 0)
+    one, other = many(*[1, 0, 1, 0, 0.5] * 3), many(*[0, 1, 0, 1, 0] * 3)
     said = "scores 0.1000 higher, but the 95 % interval holds 0: no difference is shown"
     assert compare.verdict(compare.compare(one, other, HOW)) == f"A {said}"
     assert compare.verdict(compare.compare(other, one, HOW)) == f"B {said}"
 
 
-def test_a_single_image() -> None:
-    assert compare.verdict(compare.compare(rows(a=1), rows(a=0.5), HOW)) == (
-        "A scores 0.5000 higher, but there is no 95 % interval: no difference is shown"
+@pytest.mark.parametrize("how", [HOW, Resampling(0)])
+@pytest.mark.parametrize(("differing", "alike"), [(1, 0), (1, 50), (9, 0), (9, 50)])
+def test_fewer_than_ten_images_that_differ_show_nothing(differing: int, alike: int, how: Resampling) -> None:
+    better, worse = many(*[1.0] * differing, *[0.5] * alike), many(*[0.25] * differing, *[0.5] * alike)
+    said = f"only {differing} images differ, fewer than 10: no difference is shown"
+    assert compare.verdict(compare.compare(better, worse, how)) == said
+    assert compare.verdict(compare.compare(worse, better, how)) == said
+
+
+def test_ten_images_that_differ_are_enough() -> None:
+    found = compare.compare(many(*[1.0] * 10), many(*[0.25] * 9, 0.5), HOW)
+    assert compare.verdict(found) == "A is better by 0.7250; the 95 % interval leaves out 0"
+    mixed = compare.compare(many(*[1.0] * 5, *[0.0] * 5), many(*[0.0] * 5, *[0.5] * 5), HOW)
+    assert compare.verdict(mixed).startswith("A scores 0.2500 higher, but the 95 % interval holds 0")
+
+
+def test_without_resamples_there_is_no_interval() -> None:
+    found = compare.compare(many(*[1.0] * 10), many(*[0.5] * 10), Resampling(0))
+    assert compare.verdict(found) == "A scores 0.5000 higher, but there is no 95 % interval: no difference is shown"
+
+
+def test_the_same_mean_by_different_images() -> None:
+    assert (
+        compare.verdict(compare.compare(many(1, 0), many(0, 1), HOW))
+        == "the two have the same mean, by different images"
     )
-
-
-def test_without_resamples_nothing_is_said_of_one_image() -> None:
-    assert "one image" not in compare.verdict(compare.compare(A, B, Resampling(0)))
 
 
 # Lines
@@ -131,6 +149,14 @@ def test_lines_by_hand() -> None:
         ["c", "0.2500", "0.5000", "-0.2500"],
     ]
     assert table[-1] == f"verdict: {compare.verdict(found)}"
+
+
+def test_a_case_id_cannot_break_the_table() -> None:
+    names = ("a\nb\x1b[31m", "x" * 60)
+    one, other = ([replace(BLANK, case_id=name, of1=score) for name in names] for score in (1.0, 0.0))
+    table = compare.lines(compare.compare(one, other, HOW), ("one.csv", "two.csv"))
+    assert all(line.isprintable() for line in table)
+    assert {line[:36].strip() for line in table[-3:-1]} == {r"'a\nb\x1b[31m'", "x" * 33 + "…"}
 
 
 def test_lines_where_nothing_moved() -> None:

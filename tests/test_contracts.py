@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from forgery_rcnn import contracts
-from forgery_rcnn.bootstrap import Resampling
-from forgery_rcnn.contracts import CONTRACTS
+from forgery_rcnn.bootstrap import Interval, Resampling
+from forgery_rcnn.contracts import CONTRACTS, Judged, judge
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
 from forgery_rcnn.report import ImageRow, image_row
 
@@ -81,7 +81,7 @@ def test_means_are_over_the_images_that_count(name: str) -> None:
     contract, rows = CONTRACTS[name], list(ROWS.values())
     counting = rows if contract.images == "all" else rows[:7]
     assert contract.over(rows) == counting
-    found = contract.mean(rows, Resampling(200))
+    found = judge(name, rows, "masks", Resampling(200)).value
     assert found.value == pytest.approx(sum(contract.score(row) for row in counting) / len(counting))
     assert found.count == len(counting) and found.low < found.value < found.high
     assert contract.images == (
@@ -91,8 +91,8 @@ def test_means_are_over_the_images_that_count(name: str) -> None:
 
 def test_union_by_count_and_of1_are_two_numbers() -> None:
     rows = [ROWS["swapped"], ROWS["many"]]
-    assert CONTRACTS["recodai"].mean(rows, NONE).value == pytest.approx(0.5)
-    assert CONTRACTS["union_by_count"].mean(rows, NONE).value == pytest.approx((1 + 1 / 3) / 2)
+    assert judge("recodai", rows, "masks", NONE).value.value == pytest.approx(0.5)
+    assert judge("union_by_count", rows, "masks", NONE).value.value == pytest.approx((1 + 1 / 3) / 2)
 
 
 def test_union_by_count_of_forged_without_a_region() -> None:
@@ -115,7 +115,7 @@ def test_authentic_images_of_unknown_size_have_a_score() -> None:
                 assert contract.score(unknown) == right * (2 if name == "f1_plus_iou" else 1), name
 
 
-# Lines
+# Judged
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,8 @@ def test_the_contract_says_all_that_a_number_hangs_on(name: str, parts: list[str
     line = CONTRACTS[name].line("THRESHOLD")
     assert [part for part in parts if part not in line] == []
     assert ("union of instances" in line) == (CONTRACTS[name].regions != "instances")
-    assert contracts.lines(name, list(ROWS.values()), "THRESHOLD", NONE)[-1] == f"contract: {line}"
+    judged = judge(name, list(ROWS.values()), "THRESHOLD", NONE)
+    assert judged.line == line and contracts.lines(judged)[-2] == f"contract: {line}"
 
 
 @pytest.mark.parametrize(
@@ -151,28 +152,77 @@ def test_the_contract_says_all_that_a_number_hangs_on(name: str, parts: list[str
         ("pixel_f1_or_inverted", (4 / 7 * 4 + 8 / 9 * 2 + 3 / 4) / 7, (4 / 7 * 4 + 8 / 9 * 2 + 3 / 4) / 7),
     ],
 )
-def test_baselines_are_printed(name: str, authentic: float, forged: float) -> None:
-    rows = list(ROWS.values())
-    table = contracts.lines(name, rows, "masks as submitted", Resampling(100))
-    contract = CONTRACTS[name]
-    assert table[0] == f"{name}: {contract.mean(rows, Resampling(100))} over {len(contract.over(rows))} images"
-    assert [line.split() for line in table[1:3]] == [
-        ["baseline:", "everything", "authentic", f"{authentic:.4f}"],
-        ["baseline:", "everything", "forged", f"{forged:.4f}"],
+def test_baselines_by_hand(name: str, authentic: float, forged: float) -> None:
+    rows, contract = list(ROWS.values()), CONTRACTS[name]
+    judged = judge(name, rows, "masks as submitted", Resampling(100))
+    assert judged.baselines == pytest.approx({"authentic": authentic, "forged": forged})
+    assert judged.best == ("forged" if forged > authentic else "authentic")
+    assert judged.gap.value == pytest.approx(judged.value.value - max(authentic, forged))
+    assert contracts.lines(judged) == [
+        f"{name}: {judged.value} over {len(contract.over(rows))} images",
+        f"  baseline: everything authentic {authentic:.4f}",
+        f"  baseline: everything forged    {forged:.4f}",
+        f"contract: {contract.line('masks as submitted')}",
+        f"verdict: {contracts.verdict(judged)}",
     ]
-    assert len(table) == 4
+
+
+def test_the_gap_is_of_the_same_images() -> None:
+    """found, passed and clean against all authentic (0, 0, 1): every image's own difference is resampled."""
+    judged = judge("recodai", [ROWS["found"], ROWS["passed"], ROWS["clean"]], "masks", Resampling(200))
+    assert judged.baselines == pytest.approx({"authentic": 1 / 3, "forged": 4 / 7 * 2 / 3})
+    assert judged.best == "forged"
+    assert judged.gap == Resampling(200).mean(np.array([1 - 4 / 7, -4 / 7, 1.0]))
+    against = judge("recodai", [ROWS["found"], ROWS["clean"], ROWS["clean"]], "masks", Resampling(200))
+    assert (against.best, against.gap) == ("authentic", Resampling(200).mean(np.array([1.0, 0, 0])))
+
+
+@pytest.mark.parametrize("answer", ["authentic", "forged"])
+def test_what_a_baseline_says_is_no_better_and_no_worse(answer: str) -> None:
+    masks = [np.ones(SIZE, bool)] if answer == "forged" else []
+    count = {"authentic": 1, "forged": 3}[answer]
+    rows = [row("a", masks, [LEFT]) for _ in range(count)] + [row("c", masks, []) for _ in range(4 - count)]
+    judged = judge("recodai", rows, "masks", Resampling(50))
+    assert judged.best == answer and judged.gap == Interval(0.0, 0.0, 0.0, 4)
+    assert contracts.verdict(judged) == f"no better and no worse than calling everything {answer}"
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [
+        (Interval(0.25, 0.1, 0.4, 9), "0.2500 above calling everything forged; there is no 95 % interval"),
+        (Interval(-0.25, -0.4, -0.1, 9), "0.2500 BELOW calling everything forged"),
+        (
+            Interval(0.25, -0.1, 0.4, 9),
+            "0.2500 above calling everything forged, but the 95 % interval of the difference holds 0",
+        ),
+        (
+            Interval(-0.25, -0.4, 0.0, 9),
+            "0.2500 BELOW calling everything forged, but the 95 % interval of the difference holds 0",
+        ),
+        (Interval(0.25, math.nan, math.nan, 1), "0.2500 above calling everything forged; there is no 95 % interval"),
+        (Interval(1e-12, -0.1, 0.1, 9), "no better and no worse than calling everything forged"),
+        (Interval(math.nan, math.nan, math.nan, 0), "no image was scored"),
+    ],
+)
+def test_verdict(gap: Interval, said: str) -> None:
+    judged = Judged("x", "line", Interval(0.5, 0.4, 0.6, 9), {"authentic": 0.0, "forged": 0.25}, "forged", gap)
+    assert contracts.verdict(judged) == said
+    assert contracts.lines(judged)[-1] == f"verdict: {said}"
 
 
 def test_one_image_and_no_resamples() -> None:
-    (first, *_) = contracts.lines("recodai", [ROWS["few"]], "masks", Resampling(100))
+    (first, *_) = contracts.lines(judge("recodai", [ROWS["few"]], "masks", Resampling(100)))
     assert first == "recodai: 0.5000 [n/a, n/a] over 1 images"
-    assert math.isnan(CONTRACTS["recodai"].mean(list(ROWS.values()), NONE).low)
+    judged = judge("recodai", list(ROWS.values()), "masks", NONE)
+    assert math.isnan(judged.value.low) and math.isnan(judged.gap.low)
 
 
-def test_no_nan_is_printed_where_no_image_counts() -> None:
-    assert "nan" not in "\n".join(contracts.lines("recodai_forged", [ROWS["clean"]], "masks", NONE)).replace(
-        "instan", ""
-    )
+@pytest.mark.parametrize(("name", "rows"), [("recodai_forged", ["clean"]), ("recodai", []), ("pixel_f1_forged", [])])
+def test_no_nan_is_printed_where_no_image_counts(name: str, rows: list[str]) -> None:
+    table = contracts.lines(judge(name, [ROWS[row] for row in rows], "masks", Resampling(20)))
+    assert table[0] == f"{name}: n/a over 0 images" and table[-1] == "verdict: no image was scored"
+    assert "nan" not in "\n".join(table).replace("instan", "")
 
 
 def test_an_unknown_name_lists_the_right_ones(refused) -> None:
@@ -180,4 +230,4 @@ def test_an_unknown_name_lists_the_right_ones(refused) -> None:
     with refused("no contract 'dice'; there are: ", *CONTRACTS):
         contracts.named("dice")
     with refused("no contract 'Recodai'"):
-        contracts.lines("Recodai", list(ROWS.values()), "masks", NONE)
+        judge("Recodai", list(ROWS.values()), "masks", NONE)

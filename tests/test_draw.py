@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +139,113 @@ def test_comparison_of_a_mask_without_pixels() -> None:
     assert outlines(figure.axes[1]) == [(1.5, 0.5, 8.5, 4.5)]
 
 
-@pytest.mark.parametrize("pixels", [None, grey()], ids=["no image", "image"])
-def test_comparison_where_nothing_gives_the_size(pixels: np.ndarray | None) -> None:
+def notes(figure: Figure) -> list[str]:
+    return [ax.get_xlabel() for ax in figure.axes]
+
+
+def test_comparison_where_nothing_gives_the_size() -> None:
     """An authentic image that the solution gives no shape: a region predicted there has no frame to be drawn in."""
     found = Instances(ANY_SIZE, (np.array([[0, 4]]),))
-    figure = draw.comparison(pixels, None, {"A": (found, 0.0), "B": (None, 1.0)}, "47")
-    assert titles(figure)[1] == "A: 1 instance, oF1 0.0000"
-    assert figure.axes[1].images[0].get_array().shape[0] < 2000
+    figure = draw.comparison(None, None, {"A": (found, 0.0), "B": (None, 1.0)}, "47")
+    assert titles(figure) == ["truth: authentic", "A: 1 instance, oF1 0.0000", "B: authentic, oF1 1.0000"]
+    assert notes(figure) == ["the image's size is not known: nothing drawn"] * 3
+    assert not any(ax.images or ax.collections for ax in figure.axes)
     rendered(figure)
+
+
+def test_comparison_takes_a_size_that_nothing_else_gives_from_the_picture() -> None:
+    inside = Instances(ANY_SIZE, of(boxed(1, 2, 5, 9)).runs)
+    beyond = Instances(ANY_SIZE, (np.array([[0, 4]]), np.array([[30 * 40 - 1, 2]])))
+    last = Instances(ANY_SIZE, (np.array([[30 * 40 - 1, 1]]),))
+    figure = draw.comparison(grey(), None, {"A": (inside, 0.0), "B": (beyond, 0.0), "C": (last, 0.0)}, "47")
+    assert [outlines(ax) for ax in figure.axes] == [[], [(1.5, 0.5, 8.5, 4.5)], [], [(38.5, 28.5, 39.5, 29.5)]]
+    assert notes(figure) == ["", "", "its regions do not fit the image: not drawn", ""]
+    rendered(figure)
+
+
+def test_comparison_leaves_out_a_picture_of_another_size() -> None:
+    figure = draw.comparison(grey((300, 400)) // 2, of(boxed(1, 2, 5, 9)), {"A": (None, 0.0)}, "47")
+    assert notes(figure) == ["the picture is 400 x 300 px: not drawn under it"] * 2
+    for ax in figure.axes:
+        assert ax.images[0].get_array().shape == (*SIZE, 3) and (ax.images[0].get_array() == 225).all()
+        assert outlines(ax) == [(1.5, 0.5, 8.5, 4.5)]
+    rendered(figure)
+
+
+def test_comparison_of_a_huge_image_is_a_note(tmp_path: Path) -> None:
+    size = (46000, 47000)
+    whole = Instances(size, (np.array([[0, 46000 * 47000]]),))
+    tracemalloc.start()
+    figure = draw.comparison(None, whole, {"A": (whole, 1.0), "B": (None, 0.0)}, "47")
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    assert notes(figure) == ["47000 x 46000 px: too large to draw"] * 3
+    draw.save(figure, tmp_path / "1.png")
+
+
+def test_comparison_of_very_many_instances_draws_the_first() -> None:
+    size = (4096, 4096)
+    found = Instances(size, tuple(np.array([[i * 5000, 100]]) for i in range(3000)))
+    tracemalloc.start()
+    figure = draw.comparison(None, found, {"A": (found, 1.0)}, "47")
+    assert tracemalloc.get_traced_memory()[1] < 200e6  # all masks at once are 50 GB
+    tracemalloc.stop()
+    assert titles(figure) == ["truth: first 50 of 3000 instances", "A: first 50 of 3000 instances, oF1 1.0000"]
+    assert [len(outlines(ax)) for ax in figure.axes] == [50, 100]
+    rendered(figure)
+
+
+def test_large_region_is_outlined_in_place() -> None:
+    """By blocks of several pixels, so within one block of the truth, and never inside it."""
+    size = (3000, 2000)
+    figure = draw.comparison(None, Instances.from_masks(boxed(100, 200, 2900, 1900, size)[None]), {}, "")
+    ((x0, y0, x1, y1),) = outlines(figure.axes[0])
+    assert (x0, y0) == (199.5, 99.5) and 0 <= x1 - 1899.5 < 6 and 0 <= y1 - 2899.5 < 6
+    assert figure.axes[0].images[0].get_extent() == [-0.5, 1999.5, 2999.5, -0.5]
+
+
+CASES = {
+    "math": ("$x_$ $\\frac$", "$x_$ $\\frac$"),
+    "no glyph": ("案例四十七", "案例四十七"),
+    "control": ("a\0b\nc\x1b\ud800", "a b c  "),
+    "long": ("x" * 5000, "x" * 79 + "…"),
+}
+
+
+@pytest.mark.parametrize(("case", "shown"), CASES.values(), ids=CASES)
+def test_any_case_id_can_be_a_title(case: str, shown: str, tmp_path: Path) -> None:
+    """Under warnings as errors: a sign that the font lacks must not raise its own."""
+    sheet = draw.contact_sheet([(case, grey(), np.zeros((0, *SIZE)))], case)
+    assert titles(sheet) == [shown if len(shown) < 36 else "x" * 35 + "…"]
+    over = draw.overlay(grey(), None, prediction(), case)
+    compared = draw.comparison(grey(), None, {case: (None, 1.0)}, case)
+    for i, figure in enumerate((sheet, over, compared)):
+        assert figure.get_suptitle() == shown
+        draw.save(figure, tmp_path / f"{i}.png", dpi=40)
+
+
+def test_save_lets_other_warnings_through(tmp_path: Path) -> None:
+    class Warns(Figure):
+        def savefig(self, *args: Any, **how: Any) -> None:
+            warnings.warn("something else", UserWarning, stacklevel=1)
+
+    with pytest.warns(UserWarning, match="something else"):
+        draw.save(Warns(), tmp_path / "1.png")
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        ("47", "03_47.png"),
+        ("../../x", "03_.._.._x.png"),
+        ("/a\\b\0c", "03__a_b_c.png"),
+        ("案 $-_.Z", "03____-_.Z.png"),
+        ("x" * 300, f"03_{'x' * 60}.png"),
+        ("", "03_.png"),
+    ],
+)
+def test_file_name_is_safe(case: str, name: str) -> None:
+    assert draw.file_name(3, case) == name
 
 
 SHARES = {"false alarm": 0.1, "called authentic": 0.25, "missed": 0.05, "excess": 0.0, "mask quality": 0.2}

@@ -6,9 +6,33 @@ from pathlib import Path
 
 import pytest
 
-from forgery_rcnn.errors import SHOWN, FileProblems, InputError, Problem, listed
+from forgery_rcnn.errors import SHOWN, FileProblems, InputError, Problem, listed, printable
 
 FILE = Path("s.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "shown"),
+    [
+        ("plain", 200, "plain"),
+        ("ünï 例", 200, "ünï 例"),
+        ("", 200, ""),
+        ("x" * 200, 200, "x" * 200),
+        ("x" * 201, 200, "x" * 199 + "…"),
+        ("abcdef", 4, "abc…"),
+        ("a\nb", 200, r"'a\nb'"),
+        ("\x1b[31mred", 200, r"'\x1b[31mred'"),
+        ("a\u202eb", 200, r"'a\u202eb'"),  # turns the rest of the line around
+        ("abc\n", 3, "ab…"),
+    ],
+)
+def test_a_name_fits_on_one_line(text: str, limit: int, shown: str) -> None:
+    assert printable(text, limit) == shown
+    assert shown.isprintable()
+
+
+def test_a_case_id_in_a_problem_is_printable() -> None:
+    assert str(Problem("wrong", "a\nb", 3)) == r"row 3: case 'a\nb': wrong"
 
 
 @pytest.mark.parametrize(

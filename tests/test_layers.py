@@ -16,7 +16,7 @@ PACKAGE = "forgery_rcnn"
 ROWS = {
     0: ("errors", "config", "instances", "rle", "tables"),
     1: ("metrics", "ranking", "bootstrap", "average_precision"),
-    2: ("report", "contracts", "numbers", "compare", "draw"),
+    2: ("report", "contracts", "numbers", "strata", "compare", "draw"),
     3: ("data", "submission"),
     4: ("models", "matching"),
     5: ("inference",),
@@ -111,7 +111,15 @@ def loaded(*modules: str, cwd: Path = ROOT) -> dict[str, list[str]]:
 
 def test_scoring_a_file_starts_without_the_heavy_libraries() -> None:
     """cv2, scipy and tyro come later too: scipy only where two instances meet two, cv2 only where pictures are read."""
-    names = ("report", "numbers", "contracts", "compare", "bootstrap", *(f"submission.{name}" for name in SUBMISSIONS))
+    names = (
+        "report",
+        "numbers",
+        "strata",
+        "contracts",
+        "compare",
+        "bootstrap",
+        *(f"submission.{name}" for name in SUBMISSIONS),
+    )
     found = set(loaded(*(f"{PACKAGE}.{name}" for name in names))["modules"])
     assert found >= {"forgery_rcnn.metrics", "forgery_rcnn.submission.formats"}
     assert not found & set(HEAVY)

@@ -1,9 +1,9 @@
-"""Every score with its interval: values as computed directly, strata that part the images, baselines, no NaN in print."""
+"""Every score with its interval: values as computed directly, the same in any order of the images; baselines; no NaN in print."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forgery_rcnn import numbers, ranking
-from forgery_rcnn.average_precision import average_precision, coco_image
-from forgery_rcnn.bootstrap import Interval, Resampling
+from forgery_rcnn.average_precision import CocoImage, average_precision, coco_image
+from forgery_rcnn.bootstrap import Interval, Resampling, wilson
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
 from forgery_rcnn.numbers import Scored, collect, intervals
-from forgery_rcnn.report import ImageRow, image_row, said_of_all
+from forgery_rcnn.report import image_row, without_regions
 
 SIZE = (10, 20)
 HOW = Resampling(50)
@@ -40,10 +40,11 @@ def heat(seed: int) -> np.ndarray:
 
 def said(instances: Instances | None, score: float, seed: int) -> Answer:
     count = 0 if instances is None else len(instances)
-    return Answer(SIZE, instances, score, scores=np.linspace(0.9, 0.5, count, dtype=np.float32), heatmap=heat(seed))
+    return Answer(SIZE, instances, score, scores=np.linspace(score, score / 2, count), heatmap=heat(seed))
 
 
-IMAGES = (
+Image = tuple[str, Answer, Truth]
+IMAGES: tuple[Image, ...] = (
     ("found", said(of(A), 0.9, 0), Truth(SIZE, of(A), "splice")),
     ("half", said(of(A, C), 0.7, 1), Truth(SIZE, of(A, B), "copy-move")),
     ("missed", said(None, 0.3, 2), Truth(SIZE, of(B), "splice")),
@@ -52,6 +53,7 @@ IMAGES = (
     ("alarm", said(of(B), 0.75, 5), Truth(SIZE, None)),
 )
 SCORED = collect(IMAGES)
+PLAIN = tuple((case, replace(answer, scores=None), truth) for case, answer, truth in IMAGES)  # scored by the image
 PARTS = {
     "all": SCORED,
     "forged": SCORED.only(range(4)),
@@ -66,36 +68,66 @@ def each_part(function: Callable) -> Callable:
     return pytest.mark.parametrize("part", [pytest.param(part, id=name) for name, part in PARTS.items()])(function)
 
 
+def direct(images: Iterable[Image]) -> list[CocoImage]:
+    """What COCO is to be given of each."""
+    return [
+        coco_image(answer.instances or Instances(SIZE), truth.instances or Instances(SIZE), answer.scores, answer.boxes)
+        for _, answer, truth in images
+    ]
+
+
+def printed(part: Scored, how: Resampling = NONE) -> list[str]:
+    return numbers.lines(intervals(part, how), numbers.trivial(part), "ranked")
+
+
 # Collecting
 
 
-def test_collect_keeps_one_row_and_one_coco_image_each() -> None:
+def test_collect_keeps_a_row_and_the_matches_of_each_image() -> None:
     assert SCORED.rows == [image_row(*image) for image in IMAGES]
-    assert [len(image.true.counts) for image in SCORED.coco] == [1, 2, 1, 4, 0, 0]
-    assert [image.scores.tolist() for image in SCORED.coco[:2]] == [[pytest.approx(0.9)], pytest.approx([0.9, 0.5])]
+    assert SCORED.index.tolist() == [0, 1, 2, 3, 4, 5]
+    for kind, table in SCORED.tables.items():
+        assert table.true_counts.tolist() == SCORED.everything[kind].true_counts.tolist() == [1, 2, 1, 4, 0, 0]
+        assert table.image.tolist() == [0, 3, 5, 1, 3, 3, 1]
+        assert table.score == pytest.approx([0.9, 0.8, 0.75, 0.7, 0.6, 0.4, 0.35])
+        assert sorted(SCORED.everything[kind].image) == [0, 1, 2, 3, 4, 5]
+    assert SCORED.tables["mask"].hits[0].tolist() == [True, True, False, True, True, True, False]
 
 
-def test_a_part_keeps_rows_and_coco_images_together() -> None:
+def test_a_part_keeps_rows_and_matches_together() -> None:
     part = SCORED.only([3, 0])
     assert [row.case_id for row in part.rows] == ["many", "found"]
-    assert part.coco[0] is SCORED.coco[3] and part.coco[1] is SCORED.coco[0]
-    assert Scored(SCORED.rows).only([1]) == Scored([SCORED.rows[1]])
+    assert part.index.tolist() == [3, 0] and part.only([1]).index.tolist() == [0]
+    found, alone = intervals(part, NONE), intervals(collect([IMAGES[3], IMAGES[0]]), NONE)
+    assert {name: found[name].value for name in numbers.AP} == pytest.approx(
+        {name: alone[name].value for name in numbers.AP}, abs=1e-12
+    )
+    assert found["mask_ap50"].value != intervals(SCORED, NONE)["mask_ap50"].value
+
+
+def test_a_part_of_what_has_no_regions_is_its_rows() -> None:
+    part = Scored(SCORED.rows).only([1])
+    assert part.rows == [SCORED.rows[1]] and not part.tables and not len(part.index)
+
+
+def test_of_no_image_nothing_is_kept() -> None:
+    none = collect([])
+    assert not none.rows and not none.tables and not none.only([]).rows
 
 
 @pytest.mark.parametrize(
     "predicted", [None, Instances(ANY_SIZE), Instances(ANY_SIZE, (np.array([[0, 3]]), np.array([[5, 2**31]])))]
 )
 def test_authentic_images_of_unknown_size_are_collected(predicted: Instances | None) -> None:
-    alone = collect([("x", Answer(ANY_SIZE, predicted), Truth(ANY_SIZE, None))])
+    image = ("x", Answer(ANY_SIZE, predicted), Truth(ANY_SIZE, None))
+    alone, together = collect([image]), collect([*IMAGES, image])
     (row,) = alone.rows
     assert (row.label, row.height, row.width, row.of1) == ("authentic", 0, 0, float(predicted is None))
-    together = Scored([*SCORED.rows, *alone.rows], [*SCORED.coco, *alone.coco])
-    found = intervals(together, HOW)
     wrong = 0 if predicted is None else len(predicted)
-    assert len(alone.coco[0].predicted.counts) == wrong
-    assert found["mask_ap"].value <= intervals(SCORED, NONE)["mask_ap"].value
-    assert numbers.strata(together.rows)["longer side"]["unknown"] == [6]
-    assert "nan" not in "\n".join(numbers.lines(found, together))
+    assert alone.tables["mask"].image.tolist() == [0] * wrong and not alone.tables["mask"].hits.any()
+    value = intervals(together, NONE)["mask_ap"].value
+    assert (value < intervals(SCORED, NONE)["mask_ap"].value) == (wrong > 0)
+    assert "nan" not in "\n".join(printed(together, HOW))
 
 
 def test_predictions_on_an_image_of_unknown_size_count_as_false_positives() -> None:
@@ -144,19 +176,17 @@ def test_image_scores_by_hand() -> None:
 
 
 def test_one_unknown_image_score_leaves_their_ranking_unknown() -> None:
-    rows = [*SCORED.rows[:5], replace(SCORED.rows[5], image_score=math.nan)]
-    found = intervals(Scored(rows), HOW)
+    scored = Scored([*SCORED.rows[:5], replace(SCORED.rows[5], image_score=math.nan)])
+    found = intervals(scored, HOW)
     assert all(math.isnan(found[name].value) and math.isnan(found[name].low) for name in numbers.RANKED)
     assert found["f1"].value == pytest.approx(6 / 8)
-    assert not any(
-        numbers.IMAGES[name] in line for line in numbers.lines(found, Scored(rows)) for name in numbers.RANKED
-    )
+    assert not any(numbers.IMAGES[name] in line for line in printed(scored, HOW) for name in numbers.RANKED)
 
 
 def test_average_precision_of_masks_and_boxes() -> None:
     found = intervals(SCORED, NONE)
     for kind, name in (("segm", "mask"), ("bbox", "box")):
-        table = average_precision(SCORED.coco, kind)
+        table = average_precision(direct(IMAGES), kind)
         assert (found[f"{name}_ap"].value, found[f"{name}_ap50"].value) == (table.ap, table.ap50)
         assert found[f"{name}_ap75"].value == table.ap75
         assert 0 < table.ap < 1
@@ -170,19 +200,69 @@ def test_the_detectors_own_boxes_are_used() -> None:
     assert (found["mask_ap"].value, found["box_ap"].value) == (pytest.approx(1), 0)
 
 
-def test_average_precision_takes_what_coco_image_makes_of_the_answer() -> None:
-    direct = coco_image(of(A, C), of(A, B), np.array([0.9, 0.5], np.float32))
-    assert SCORED.coco[1].predicted.counts == direct.predicted.counts
-    assert (SCORED.coco[1].predicted.boxes == direct.predicted.boxes).all()
+def test_equal_scores_are_one_operating_point_and_not_the_librarys_order() -> None:
+    right, wrong = ("a", Answer(SIZE, of(A)), Truth(SIZE, of(A))), ("b", Answer(SIZE, of(B)), Truth(SIZE, None))
+    library = [average_precision(direct(images), "segm").ap for images in ((right, wrong), (wrong, right))]
+    assert library == pytest.approx([1, 0.5])
+    for images in ((right, wrong), (wrong, right)):
+        assert intervals(collect(images), NONE)["mask_ap"].value == pytest.approx(0.5)
+
+
+def test_without_scores_of_instances_that_of_the_image_ranks_them() -> None:
+    apart = [IMAGES[0], ("alarm", replace(IMAGES[5][1], image_score=0.95), IMAGES[5][2])]
+    plain = [(case, replace(answer, scores=None), truth) for case, answer, truth in apart]
+    assert intervals(collect(plain), NONE)["mask_ap50"].value == pytest.approx(0.5)  # the wrong one is above
+    assert intervals(collect([PLAIN[0], PLAIN[5]]), NONE)["mask_ap50"].value == pytest.approx(1)
+
+
+# Order
+
+
+def drawn_images(seed: int, tied: str) -> list[Image]:
+    """20 of IMAGES, their instances' scores drawn anew; `tied`: from three values."""
+    rng, out = np.random.default_rng(seed), []
+    for i in rng.integers(0, 6, 20):
+        _, answer, truth = IMAGES[i]
+        scores = rng.random(0 if answer.instances is None else len(answer.instances))
+        scores = np.ceil(3 * scores) / 4 if tied == "tied" else scores
+        out.append((f"i{len(out)}", replace(answer, scores=scores, image_score=float(rng.random())), truth))
+    return out
+
+
+@pytest.mark.parametrize("tied", ["tied", "apart"])
+@pytest.mark.parametrize("seed", range(4))
+def test_no_number_depends_on_the_order_of_the_images(seed: int, tied: str) -> None:
+    images = drawn_images(seed, tied)
+    order = np.random.default_rng(seed).permutation(len(images))
+    scored, shuffled = collect(images), collect([images[i] for i in order])
+    assert scored.tables["mask"].tied() == (tied == "tied")
+    values, others = ({name: one.value for name, one in intervals(part, NONE).items()} for part in (scored, shuffled))
+    assert values == pytest.approx(others, abs=1e-12, nan_ok=True)
+    assert {name: values[name] for name in numbers.AP} == {name: others[name] for name in numbers.AP}
+    back = shuffled.only(np.argsort(order))
+    assert back.rows == scored.rows
+    assert repr(intervals(back, HOW)) == repr(intervals(scored, HOW))
+    assert repr(numbers.trivial(back)) == repr(numbers.trivial(scored))
 
 
 # Intervals
 
 
-def test_no_resamples_no_bounds() -> None:
+RATES = {"false_alarm_rate", "missed_rate"}
+
+
+def test_no_resamples_no_bounds_but_those_that_need_none() -> None:
     for name, found in intervals(SCORED, NONE).items():
-        assert math.isnan(found.low) and math.isnan(found.high), name
         assert not math.isnan(found.value), name
+        assert math.isnan(found.low) == math.isnan(found.high) == (name not in RATES), name
+
+
+def test_rates_of_the_calls_have_the_intervals_of_counts() -> None:
+    for how in (NONE, HOW):
+        found = intervals(SCORED, how)
+        assert (found["false_alarm_rate"], found["missed_rate"]) == (wilson(1, 2), wilson(1, 4))
+    clean = intervals(SCORED.only([4, 4, 4, 4]), HOW)["false_alarm_rate"]
+    assert (clean.value, clean.low) == (0, 0) and 0.4 < clean.high < 0.6  # none of 4: still a width
 
 
 def test_bounds_hold_the_value_and_stay_in_range() -> None:
@@ -228,147 +308,63 @@ def test_one_class_or_no_image_gives_nan_and_no_error(part: Scored) -> None:
     assert math.isnan(found["missed_rate"].value) == math.isnan(found["of1_forged"].value) == ("forged" not in labels)
     assert math.isnan(found["false_alarm_rate"].value) == ("authentic" not in labels)
     assert math.isnan(found["of1"].value) == (not labels)
-    if part.coco:
-        assert math.isnan(found["mask_ap"].value) == ("forged" not in labels)
+    assert math.isnan(found["mask_ap"].value) == ("forged" not in labels)
     for name, interval in found.items():
         assert not math.isnan(interval.value) or (math.isnan(interval.low) and math.isnan(interval.high)), name
-
-
-# Strata
-
-
-def row(true: int, height: int, width: int, count: int = 1, kind: str = "") -> ImageRow:
-    label = "forged" if count else "authentic"
-    return replace(
-        SCORED.rows[0], label=label, true_pixels=true, height=height, width=width, true_instances=count, kind=kind
-    )
-
-
-@pytest.mark.parametrize(
-    ("images", "title", "expected"),
-    [
-        ([row(0, 10, 100, 0), row(0, 0, 0, 0)], "forged area", {"authentic": [0, 1]}),
-        (
-            [row(n, 10, 100) for n in (150, 149, 70, 69, 20, 19, 5, 4, 1, 1000)],
-            "forged area",
-            {
-                "0 to 0.5 %": [7, 8],
-                "0.5 to 2 %": [5, 6],
-                "2 to 7 %": [3, 4],
-                "7 to 15 %": [1, 2],
-                "15 % and more": [0, 9],
-            },
-        ),
-        (
-            [row(1, 9, 9, n) for n in (4, 2, 1, 3, 0)],
-            "true instances",
-            {"0": [4], "1": [2], "2": [1], "3 or more": [0, 3]},
-        ),
-        (
-            [row(1, *size) for size in ((1, 2048), (2047, 1), (1024, 3), (9, 1023), (255, 256), (255, 255))],
-            "longer side",
-            {
-                "0 to 255 px": [5],
-                "256 to 511 px": [4],
-                "512 to 1023 px": [3],
-                "1024 to 2047 px": [1, 2],
-                "2048 px and more": [0],
-            },
-        ),
-        (
-            [row(1, 9, 9, kind="splice"), row(1, 9, 9), row(0, 9, 9, 0), row(0, 9, 9, 0, "camera"), row(1, 9, 9)],
-            "kind",
-            {"authentic": [2], "camera": [3], "splice": [0], "unknown": [1, 4]},
-        ),
-    ],
-    ids=["no area", "area", "instances", "side", "kind"],
-)
-def test_strata_by_hand(images: list[ImageRow], title: str, expected: dict[str, list[int]]) -> None:
-    found = numbers.strata(images)[title]
-    assert found == expected and list(found) == list(expected)
-
-
-@pytest.mark.parametrize("kind", ["1.5.2", "²", " "])
-def test_any_text_is_a_kind(kind: str) -> None:
-    assert numbers.strata([row(1, 9, 9, kind=kind), row(1, 9, 9, kind="x")])["kind"] == {kind: [0], "x": [1]}
-
-
-def test_kinds_are_told_apart_only_where_one_is_known() -> None:
-    assert list(numbers.strata([row(1, 9, 9), row(0, 9, 9, 0)])) == ["forged area", "true instances", "longer side"]
-    assert list(numbers.strata(SCORED.rows))[-1] == "kind"
-
-
-images = st.builds(
-    lambda count, share, height, width, kind: row(
-        max(1, int(share * height * width)) if count else 0, height, width, count, kind
-    ),
-    st.integers(0, 5),
-    st.floats(0, 1),
-    st.integers(1, 3000),
-    st.integers(1, 3000),
-    st.sampled_from(["", "", "splice", "2 copies", "1.5 x", "authentic"]),
-)
-
-
-@given(st.lists(images, min_size=1, max_size=12))
-def test_strata_part_the_images(rows: list[ImageRow]) -> None:
-    for groups in numbers.strata(rows).values():
-        assert sorted(i for index in groups.values() for i in index) == list(range(len(rows)))
-        assert all(index == sorted(index) and index for index in groups.values())
-
-
-def test_each_stratum_has_the_numbers_of_its_images() -> None:
-    found = numbers.by_stratum(SCORED, HOW)
-    for title, groups in numbers.strata(SCORED.rows).items():
-        assert list(found[title]) == list(groups)
-        for name, index in groups.items():
-            part = SCORED.only(index)
-            assert str(found[title][name]["numbers"]) == str(intervals(part, HOW))
-            assert found[title][name]["images"] == len(index)
-            assert found[title][name]["baseline_all_authentic"] == np.mean([i >= 4 for i in index])
-            assert found[title][name]["baseline_all_forged"] == np.mean([r.all_forged for r in part.rows])
 
 
 # Trivial baselines
 
 
-def trivially(answer: str, rows: Sequence[ImageRow]) -> list[ImageRow]:
-    """The rows of really answering so: every image authentic, or one region of all its pixels, with the same score."""
-    truths = {case: truth for case, _, truth in IMAGES}
-    out = []
-    for known in rows:
-        truth = truths[known.case_id]
+def trivially(answer: str, part: Scored) -> list[Image]:
+    """Really answering so: every image authentic, or one region of all its pixels, with the same score."""
+    truths, out = {case: truth for case, _, truth in IMAGES}, []
+    for row in part.rows:
+        truth = truths[row.case_id]
         everything = Instances(truth.size, (np.array([[0, math.prod(truth.size)]]),))
         instances = everything if answer == "forged" else None
-        said = Answer(truth.size, instances, 0.5, heatmap=np.full(truth.size, 0.5, np.float32))
-        out.append(image_row(known.case_id, said, truth))
+        out.append((row.case_id, Answer(SIZE, instances, 0.5, heatmap=np.full(SIZE, 0.5, np.float32)), truth))
     return out
 
 
 @pytest.mark.parametrize("name", ["all", "forged", "authentic", "one forged", "one authentic"])
 def test_trivial_numbers_are_those_of_really_answering_so(name: str) -> None:
-    found = numbers.trivial(PARTS[name].rows)
+    found = numbers.trivial(PARTS[name])
     assert list(found) == ["authentic", "forged"]
     for answer, values in found.items():
-        direct = intervals(Scored(trivially(answer, PARTS[name].rows)), NONE)
-        for key in (*numbers.PIXELS, *numbers.IMAGES):
-            if math.isnan(direct[key].value):
-                assert key in ("pixel_auc", "image_auc") or math.isnan(values[key]), key
-            elif key not in ("false_alarms_at_95_recall", "recall_at_5_false_alarms"):
-                assert values[key] == pytest.approx(direct[key].value), (answer, key)
+        real = {key: one.value for key, one in intervals(collect(trivially(answer, PARTS[name])), NONE).items()}
+        names = {*numbers.PIXELS, *numbers.IMAGES, *numbers.AP}
+        if math.isnan(real["pixel_auc"]):  # no image with pixels of both classes
+            names.remove("pixel_auc")
+        assert {key: values[key] for key in names} == pytest.approx({key: real[key] for key in names}, nan_ok=True)
 
 
-def test_trivial_rows_are_those_of_really_answering_so() -> None:
-    for answer in ("authentic", "forged"):
-        for mine, real in zip(said_of_all(SCORED.rows, answer), trivially(answer, SCORED.rows), strict=True):
-            for key in ("answer", "predicted_instances", "predicted_pixels", "common_pixels", *numbers.PIXELS):
-                if key != "pixel_auc":
-                    assert getattr(mine, key) == pytest.approx(getattr(real, key)), (answer, real.case_id, key)
+def test_trivial_rankings_by_hand() -> None:
+    """One score for all: a threshold flags every image or none."""
+    for values in numbers.trivial(SCORED).values():
+        assert [values[name] for name in numbers.RANKED] == [0.5, 1.0, 0.0]
+    for name in ("forged", "one authentic"):
+        assert all(
+            math.isnan(values[key]) for values in numbers.trivial(PARTS[name]).values() for key in numbers.RANKED
+        )
+
+
+def test_trivial_average_precision_by_hand() -> None:
+    """All pixels of the first image are true, of the second 40 of 200: one hit of two, in whatever order."""
+    full = of((0, 10, 0, 20))
+    images = [("a", Answer(SIZE, None), Truth(SIZE, of(B))), ("b", Answer(SIZE, None), Truth(SIZE, full))]
+    for order in (images, images[::-1]):
+        found = numbers.trivial(collect(order))
+        assert found["forged"]["mask_ap"] == pytest.approx(51 / 101 / 2)
+        assert found["authentic"]["mask_ap"] == 0
+    found = numbers.trivial(collect(images).only([1]))
+    assert (found["forged"]["mask_ap"], found["forged"]["box_ap75"]) == (pytest.approx(1), pytest.approx(1))
 
 
 def test_trivial_numbers_of_no_image_are_unknown() -> None:
-    found = numbers.trivial([])
-    assert all(math.isnan(values["of1"]) and math.isnan(values["f1"]) for values in found.values())
+    for scored in (PARTS["none"], collect([])):
+        for values in numbers.trivial(scored).values():
+            assert all(math.isnan(value) for value in values.values())
 
 
 # Print
@@ -377,20 +373,13 @@ def test_trivial_numbers_of_no_image_are_unknown() -> None:
 @each_part
 def test_no_nan_is_printed(part: Scored) -> None:
     for how in (HOW, NONE):
-        found = intervals(part, how)
-        printed = "\n".join([*numbers.lines(found, part), *numbers.stratum_lines(numbers.by_stratum(part, how))])
-        assert "nan" not in printed.lower().replace("instan", "")
+        assert "nan" not in "\n".join(printed(part, how)).lower().replace("instan", "")
 
 
-@pytest.mark.parametrize("name", ["all", "forged", "authentic", "one forged"])
-def test_no_nan_is_printed_of_calls(name: str) -> None:
-    part = PARTS[name]
-    assert "nan" not in "\n".join(numbers.image_lines(intervals(part, HOW), part.rows))
-
-
-def test_no_nan_is_printed_of_calls_that_are_all_authentic_and_right() -> None:
-    part = PARTS["one authentic"]
-    assert "nan" not in "\n".join(numbers.image_lines(intervals(part, HOW), part.rows))
+@each_part
+def test_no_nan_is_printed_of_calls(part: Scored) -> None:
+    for scored in (part, Scored([without_regions(row) for row in part.rows])):
+        assert "nan" not in "\n".join(numbers.image_lines(scored, intervals(scored, HOW)))
 
 
 @pytest.mark.parametrize("name", ["f1", "mask_ap"])
@@ -401,64 +390,65 @@ def test_one_image_is_too_few_for_any_interval(name: str) -> None:
 
 def test_lines_show_values_beside_the_baselines() -> None:
     found = intervals(SCORED, HOW)
-    table = numbers.lines(found, SCORED)
+    table = printed(SCORED, HOW)
     (line,) = (line for line in table if line.startswith("  oF1 "))
     forged = f"{(8 / 204 + 80 / 240 * (1 / 2 + 1 + 1 / 4)) / 6:.4f}"
     assert line.split() == ["oF1", *str(found["of1"]).split(), *str(found["of1_forged"]).split(), "0.3333", forged]
     (line,) = (line for line in table if "authentic images flagged" in line)
     assert line.endswith("    0.0000    1.0000") and str(found["false_alarm_rate"]) in line
+    (line,) = (line for line in table if numbers.AP["mask_ap75"] in line)
+    assert line.split()[-2:] == ["0.0000", "0.0000"] and str(found["mask_ap75"]) in line
     assert [title for title in numbers.AP.values() if not any(title in line for line in table)] == []
-    assert "instances, COCO AP" in table  # the instances are ranked
 
 
-def test_that_nothing_is_ranked_is_said() -> None:
-    plain = collect((case, replace(answer, scores=None), truth) for case, answer, truth in IMAGES)
-    (line,) = (line for line in numbers.lines(intervals(plain, NONE), plain) if line.startswith("instances, COCO AP"))
-    assert "no instance is ranked above another" in line
-    bare = Scored(plain.rows)
-    assert not any("COCO" in line for line in numbers.lines(intervals(bare, NONE), bare))
+def test_that_scores_are_equal_is_said() -> None:
+    plain = collect(PLAIN)
+    found, alike = intervals(plain, NONE), numbers.trivial(plain)
+    (line,) = (line for line in numbers.lines(found, alike, "tied") if "COCO" in line)
+    assert line == "instances, COCO AP (equal scores are one operating point)"
+    assert "instances, COCO AP" in numbers.lines(found, alike, "ranked")
+    assert not any("COCO" in line for line in printed(Scored(plain.rows)))
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    bare = collect((case, Answer(SIZE, answer.instances), truth) for case, answer, truth in IMAGES)
-    printed = "\n".join(numbers.lines(intervals(bare, HOW), bare))
+    text = "\n".join(printed(collect((case, Answer(SIZE, said.instances), truth) for case, said, truth in IMAGES)))
     for name in ("pixel_auc", *numbers.RANKED):
-        assert {**numbers.PIXELS, **numbers.IMAGES}[name] not in printed
-    assert numbers.IMAGES["f1"] in printed
+        assert {**numbers.PIXELS, **numbers.IMAGES}[name] not in text
+    assert numbers.IMAGES["f1"] in text
+
+
+def image_lines(part: Scored) -> list[str]:
+    return numbers.image_lines(part, intervals(part, NONE))
 
 
 def test_lines_of_calls_end_with_a_verdict() -> None:
-    table = numbers.image_lines(intervals(SCORED, HOW), SCORED.rows)
+    table = image_lines(SCORED)
     assert table[0] == "images 6 (forged 4, authentic 2)"
-    assert "  baseline: every image called forged: F1 0.8000" in table
+    alike = {line[2:36].strip(): line.split()[-2:] for line in table[2:-2]}
+    assert list(alike) == list(numbers.IMAGES.values())
+    assert alike[numbers.IMAGES["f1"]] == ["0.0000", "0.8000"]
+    assert alike[numbers.IMAGES["image_auc"]] == ["0.5000", "0.5000"]
+    assert alike[numbers.IMAGES["missed_rate"]] == ["1.0000", "0.0000"]
+    assert table[-2] == f"contract: {numbers.IMAGE_CONTRACT}"
     assert table[-1] == "verdict: F1 is 0.0500 BELOW calling every image forged"
-    better = SCORED.only([0, 1, 3, 4])
-    assert numbers.image_lines(intervals(better, NONE), better.rows)[-1].startswith(
-        "verdict: F1 is 0.1429 above calling"
-    )
 
 
-def test_lines_of_strata() -> None:
-    table = numbers.stratum_lines(numbers.by_stratum(SCORED, HOW))
-    heads = [line.split("  ")[0] for line in table if line.startswith("by ")]
-    assert heads == ["by forged area", "by true instances", "by longer side", "by kind"]
-    (line,) = (line for line in table if line.startswith("  splice "))
-    interval = intervals(SCORED.only([0, 2]), HOW)["of1"]
-    assert line.split() == [
-        "splice",
-        "2",
-        *str(interval).split(),
-        "0.0000",
-        f"{(8 / 204 + 80 / 240) / 2:.4f}",
-        "0.5000",
-        "0.5000",
-    ]
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ([0, 1, 3, 4], "F1 is 0.1429 above calling every image forged"),
+        ([0, 5], "no better and no worse than calling every image forged"),
+        ([4], "no image is forged, and none was called so: there is no F1"),
+        ([2, 4], "F1 is 0.6667 BELOW calling every image forged"),
+    ],
+)
+def test_verdicts_of_calls(images: list[int], said: str) -> None:
+    assert image_lines(SCORED.only(images))[-1] == f"verdict: {said}"
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=10), st.integers(0, 5))
 def test_any_choice_of_images_can_be_measured_and_printed(index: list[int], seed: int) -> None:
     part = SCORED.only(index)
-    found = intervals(part, Resampling(5, seed))
-    assert all(isinstance(interval, Interval) for interval in found.values())
-    assert "nan" not in "\n".join(numbers.lines(found, part))
+    assert all(isinstance(found, Interval) for found in intervals(part, Resampling(5, seed)).values())
+    assert "nan" not in "\n".join(printed(part, Resampling(5, seed)))

@@ -134,15 +134,51 @@ def test_auc_of_the_heat_map() -> None:
 @pytest.mark.parametrize("size", [SIZE, ANY_SIZE])
 @pytest.mark.parametrize("said", ["authentic", "forged"])
 def test_said_of_all_is_the_row_of_the_trivial_answer(said: str, size: tuple[int, int]) -> None:
-    """Up to what only the true answer has: scores of a heat map and of the image, and where the rest went."""
+    truths = [None] if size == ANY_SIZE else [of(A), of(A, B), of(B, A | B), None, of(np.ones(SIZE))]
+    check_said_of_all(said, size, truths)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "authentic",
+        "forged",
+    ],
+)
+def test_said_of_all_of_a_forged_image_without_an_instance(said: str) -> None:
+    check_said_of_all(said, SIZE, [Instances(SIZE)])
+
+
+@pytest.mark.parametrize("said", ["authentic", "forged"])
+def test_said_of_all_of_a_true_instance_without_a_pixel(said: str) -> None:
+    check_said_of_all(said, SIZE, [of(np.zeros(SIZE)), of(A, np.zeros(SIZE))])
+
+
+def check_said_of_all(said: str, size: tuple[int, int], truths: list[Instances | None]) -> None:
+    """Every field that the trivial answer has, from rows of another answer; the shares add up to 1 - oF1."""
     runs = {"authentic": None, "forged": Instances(size, (np.array([[0, size[0] * size[1]]]),))}[said]
-    truths = [None] if size == ANY_SIZE else [of(A), of(A, B), of(B, A | B), None, of(np.ones(SIZE)), Instances(SIZE)]
-    rows = [report.image_row(str(i), Answer(size, of(B)), Truth(size, true)) for i, true in enumerate(truths)]
-    expected = [report.image_row(str(i), Answer(size, runs), Truth(size, true)) for i, true in enumerate(truths)]
-    left_out = {"pixel_auc", "image_score", *report.BUDGET}
+    flat = np.full(SIZE, 0.5, np.float32) if size == SIZE else None
+    rows = [report.image_row(str(i), Answer(size, of(B), 0.7), Truth(size, true)) for i, true in enumerate(truths)]
+    real = [Answer(size, runs, heatmap=flat) for _ in truths]
+    expected = [report.image_row(str(i), real[i], Truth(size, true)) for i, true in enumerate(truths)]
     for found, one in zip(report.said_of_all(rows, said), expected, strict=True):
-        kept = {name: value for name, value in asdict(found).items() if name not in left_out}
-        assert kept == pytest.approx({name: value for name, value in asdict(one).items() if name not in left_out})
+        defined = {name: value for name, value in asdict(one).items() if value == value}
+        assert {name: asdict(found)[name] for name in defined} == pytest.approx(defined)
+        assert set(asdict(one)) - set(defined) <= {"image_score", "pixel_auc"}
+        assert math.isnan(found.image_score) and found.pixel_auc == 0.5
+        assert sum(getattr(found, name) for name in report.BUDGET) == pytest.approx(1 - found.of1)
+
+
+def test_a_row_of_an_answer_that_says_only_whether() -> None:
+    row = report.without_regions(ROWS[1])
+    unknown = {name for name, value in asdict(row).items() if value != value}
+    assert unknown == {"of1", "dice", "iou", "recall", "precision", "mcc", "pixel_auc", *report.BUDGET}
+    kept = {name: value for name, value in asdict(ROWS[1]).items() if name not in unknown}
+    assert {name: asdict(row)[name] for name in kept} == kept
+    assert report.said_of_all([row], "forged")[0].dice == report.said_of_all([ROWS[1]], "forged")[0].dice
+    back = json.loads(report.to_json(report.summary([row]), [row]))
+    assert back["of1_mean"] is back["rows"][0]["of1"] is back["error_budget"]["missed"] is None
+    assert back["missed_rate"] == 0
 
 
 def test_counts_of_instances() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from forgery_rcnn import rle
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.rle import AALTOES, EMPTY, RECODAI, RleDialect, decode, encode, joined, mask_of, runs_of, turned
 
@@ -82,11 +83,13 @@ def test_official_errors_and_what_only_we_refuse(vector: dict[str, Any], refused
         ("[0, 1]", "start 0"),
         ("[4, 2]", "pixel 5, past the last pixel 4 of a 2 x 2"),
         ("[1.0, 1]", "'1.0'"),
-        ("[1, true]", "'True'"),
-        ("[1, null]", "'None'"),
-        ("[1, Infinity]", "'inf'"),
+        ("[1, true]", "'true'"),
+        ("[1, null]", "'null'"),
+        ("[1, Infinity]", "'Infinity'"),
+        ('["1", 2]', """holds '"1"'; use whole numbers from 1 to 2^31 - 1, e.g. [1, 2, 4, 1]"""),
+        ('[1, {"a": [2]}]', """'{"a": [2]}'"""),
         ("[1, 1e3]", "'1000.0'"),
-        (f"[1, {2**31}]", f"'{2**31}'; use whole numbers below 2^31 only"),
+        (f"[1, {2**31}]", f"'{2**31}'; use whole numbers from 1 to 2^31 - 1"),
         (f"[1, {2**31 - 1}]", f"pixel {2**31 - 1}, past the last pixel 4"),
         (f"[{-(2**70)}, 1]", "2^31"),
         ('{"1": 2}', "not a run list"),
@@ -116,12 +119,12 @@ def test_refusal_says_what_is_wrong_in_a_short_line(text: str, said: str, refuse
         ("0 1", "start 0"),
         ("6 2", "pixel 7, past the last pixel 6 of a 2 x 3"),
         ("1.0 1", "'1.0'"),
-        ("-1 1", "'-1'"),
-        ("1,2", "'1,2'"),
-        ("[1, 2]", "'[1,'"),
+        ("-1 1", "holds '-1'; use whole numbers from 1 to 2^53 - 1"),
+        ("1,2", "holds '1,2'; use whole numbers from 1 to 2^53 - 1, e.g. 1 2 4 1"),
+        ("[1, 2]", "holds '[1,'; use whole numbers from 1 to 2^53 - 1, e.g. 1 2 4 1"),
         ("authentic", "'authentic'"),
         ("\u0661 1", "'\u0661'"),
-        (f"1 {2**53}", "below 2^53"),
+        (f"1 {2**53}", "from 1 to 2^53 - 1"),
         ("9" * 5000 + " 1", "not a run list; write e.g. 1 2 4 1"),
     ],
 )
@@ -164,6 +167,27 @@ def test_turned_is_the_transposed_mask_and_its_own_inverse(mask: np.ndarray) -> 
     other = turned(runs_of(mask), size)
     assert other.tolist() == naive_runs(mask.T)
     assert turned(other, size[::-1]).tolist() == naive_runs(mask)
+
+
+@pytest.mark.parametrize("block", [1, 5, 12, 30])
+@light
+@given(mask=masks)
+def test_turned_by_blocks_of_columns(block: int, mask: np.ndarray) -> None:
+    expected = turned(runs_of(mask), mask.shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rle, "BLOCK", block)
+        found = turned(runs_of(mask), mask.shape)
+    assert found.dtype == np.int64 and found.tolist() == expected.tolist() == naive_runs(mask.T)
+
+
+def test_turned_draws_no_block_that_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs far apart in a large image, one of them over the border of two blocks."""
+    drawn = []
+    monkeypatch.setattr(rle, "mask_of", lambda runs, size: drawn.append(size) or mask_of(runs, size))
+    step = rle.BLOCK // 30_000 * 30_000
+    runs = np.array([[5, 3], [50 * step - 1, 2]])
+    assert turned(turned(runs, (30_000, 30_000)), (30_000, 30_000)).tolist() == runs.tolist()
+    assert drawn[:3] == [(30_000, 1)] * 3 and all(height * width <= rle.BLOCK for height, width in drawn)
 
 
 @pytest.mark.parametrize("share", [0.002, 0.02, 0.5, 0.98])

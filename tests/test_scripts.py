@@ -285,6 +285,15 @@ def test_report_in_a_folder(scored: Scored, files: Path) -> None:
     assert all(f"written: new/out/{path.name}" in printed for path in (files / "new/out").iterdir())
     found = json.loads((files / "new/out/report.json").read_text(), parse_constant=pytest.fail)
     assert found["of1_mean"] == 0.625 and found["numbers"]["of1"]["value"] == 0.625
+    judged = found["contract"]
+    assert list(judged) == ["name", "line", "value", "baselines", "best", "gap"]
+    assert (judged["name"], judged["best"], judged["value"]) == ("recodai", "authentic", found["numbers"]["of1"])
+    assert judged["line"].startswith("oF1 of Recod.ai/LUC") and "authentic images in" in judged["line"]
+    assert judged["baselines"]["authentic"] == found["baseline_all_authentic"] == 0.5
+    assert judged["baselines"]["forged"] == found["baseline_all_forged"]
+    assert judged["gap"]["value"] == 0.125 and judged["gap"]["count"] == 4
+    assert found["baselines"]["forged"]["of1"] == pytest.approx(found["baseline_all_forged"])
+    assert found["strata"]["kind"]["splice"]["numbers"]["of1"] == {"value": 1, "low": None, "high": None, "count": 1}
     assert found["error_budget"] == {
         "false_alarm": 0.25,
         "called_authentic": 0,
@@ -308,6 +317,33 @@ def test_resamples_change_the_intervals_alone(scored: Scored) -> None:
     assert "[n/a, n/a]" in printed[0] and all("MEAN oF1 0.6250" in text for text in printed)
 
 
+def shuffled(path: Path, seed: int, *rows: str) -> Path:
+    """A table with the same header and these rows in another order."""
+    order = np.random.default_rng(seed).permutation(len(rows) - 1)
+    return write(path, rows[0], *(rows[1 + i] for i in order))
+
+
+MANY = [f"{n}" for n in np.random.default_rng(0).permutation(24)]
+MANY_TRUTH = [
+    TRUTH[0],
+    *(f'{n},"[1, {1 + int(n) % 16}]","[4, 4]",k{int(n) % 3}' if int(n) % 4 else f"{n},authentic,," for n in MANY),
+]
+MANY_A = [A[0], *(f'{n},"[1, 3];[9, {1 + int(n) % 5}]"' if int(n) % 3 else f"{n},authentic" for n in MANY)]
+MANY_P = ["image_id,prob,label,threshold", *(f"{n},0.{int(n) % 7}5,{int(int(n) % 7 > 3)},0.4" for n in MANY)]
+
+
+@pytest.mark.parametrize("rows", [MANY_A, MANY_P], ids=["regions", "calls"])
+def test_the_order_of_the_rows_changes_no_printed_character(scored: Scored, files: Path, rows: list[str]) -> None:
+    write(files / "m.csv", *MANY_TRUTH)
+    told = []
+    for seed in range(3):
+        shuffled(files / "s.csv", seed, *rows)
+        flags = ("--submission", "s.csv", "--solution", "m.csv", "--out", "o", "--resamples", "60")
+        told.append((*scored(*flags), (files / "o/report.json").read_text(), (files / "o/report.csv").read_text()))
+    assert told[0][0] == 0 and "[0." in told[0][1]
+    assert told[0] == told[1] == told[2]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "images"),
     [
@@ -324,7 +360,32 @@ def test_a_contract_beside_the_report(scored: Scored, files: Path, name: str, va
     status, printed, _ = scored("--submission", "s.csv", "--solution", "t.csv", "--contract", name)
     assert status == 0 and "MEAN oF1 0.4583" in printed
     assert f"\n{name}: {value} [" in printed and f"] over {images} images\n" in printed
-    assert sum(text.startswith("contract: ") for text in printed.splitlines()) == 1
+    lines = printed.splitlines()
+    assert [text.split(":")[0] for text in lines[-2:]] == ["contract", "verdict"]
+    assert sum(text.startswith(("contract: ", "verdict: ")) for text in lines) == 2
+
+
+def test_the_order_of_the_rows_changes_no_comparison(scored: Scored, files: Path) -> None:
+    write(files / "m.csv", *MANY_TRUTH)
+    write(files / "b.csv", B[0], *(f"{n},authentic" for n in MANY))
+    told = []
+    for seed in range(2):
+        shuffled(files / "s.csv", seed, *MANY_A)
+        told.append(scored("--compare", "s.csv", "b.csv", "--solution", "m.csv", "--resamples", "60"))
+    assert told[0][0] == 0
+    assert told[0] == told[1]
+
+
+def test_the_order_of_the_rows_changes_nothing_beside_a_data_root(
+    scored: Scored, files: Path, shared_root: Path
+) -> None:
+    rows = [A[0], *(f'{n},"[1, {4**n}]"' for n in range(1, 7))]
+    told = []
+    for seed in range(2):
+        shuffled(files / "s.csv", seed, *rows)
+        told.append(scored("--submission", "s.csv", "--solution", str(shared_root / "train_images/forged")))
+    assert told[0][0] == 0
+    assert told[0] == told[1]
 
 
 def test_comparison_lists_and_draws_what_moved(scored: Scored, files: Path) -> None:
@@ -335,8 +396,10 @@ def test_comparison_lists_and_draws_what_moved(scored: Scored, files: Path) -> N
     assert (status, errors) == (0, "")
     assert "4 images, mean oF1 of A 0.6250 (a.csv), of B 0.6667 (b.csv)" in printed
     assert "A higher on 2 images, B on 1, equal on 1" in printed
-    assert sorted(p.name for p in (files / "o/overlays").iterdir()) == ["01_=4.png", "02_3.png", "03_1.png"]
-    assert "no difference is shown" in printed.splitlines()[-2] and printed.endswith("pictures: o/overlays/\n")
+    assert sorted(p.name for p in (files / "o/overlays").iterdir()) == ["01__4.png", "02_3.png", "03_1.png"]
+    assert "only 3 images differ, fewer than 10" in printed.splitlines()[-2] and printed.endswith(
+        "pictures: o/overlays/\n"
+    )
 
 
 def test_comparison_of_equals_draws_nothing(scored: Scored, files: Path) -> None:
@@ -353,13 +416,13 @@ def test_comparison_where_the_solution_gives_no_size(scored: Scored, files: Path
     assert sorted(p.name for p in (files / "out/compare/overlays").iterdir()) == ["01_2.png"]
 
 
-BAD = [A[0], '1,"[1, 99]"', "2,authentic", "9,authentic", "3"]
+BAD = [A[0], '1,"[1, 99]"', "2,authentic", "9,authentic", "3", "=4,[1, 1]"]
 SAID = [
     "s.csv: 4 problems:",
     "  row 2: case 1: a run ends at pixel 99, past the last pixel 16 of a 4 x 4 image",
     "  row 4: case 9: unknown case id; ",
     "  row 5: case 3: too few cells in this row; ",
-    "  case =4: nothing for this case id; ",
+    "  row 6: case =4: more cells in this row than the header has; ",
 ]
 
 
@@ -421,7 +484,8 @@ SCORE_A = ["--submission", "a.csv", "--solution", "t.csv"]
         (SCORE_A[2:], "--solution go together: pass both"),
         (["--compare", "a.csv", "b.csv"], "--solution go together: pass both"),
         ([*SCORE_A, "--contract", "of1"], "no contract 'of1'; there are: recodai, "),
-        ([*SCORE_A, "--resamples", "-1"], "--resamples -1: must be 0 or more"),
+        ([*SCORE_A, "--resamples", "-1"], "--resamples -1: must be 0 to 100000"),
+        ([*SCORE_A, "--resamples", "100001"], "--resamples 100001: must be 0 to 100000"),
         ([*SCORE_A, "--compare", "a.csv", "b.csv"], "leave --submission out"),
         (
             ["--submission", "i.csv", "--solution", "t.csv", "--strict"],
@@ -432,6 +496,8 @@ SCORE_A = ["--submission", "a.csv", "--solution", "t.csv"]
             "p.csv: --strict is the Recod.ai/LUC scorer's way",
         ),
         (["--compare", "a.csv", "i.csv", "--solution", "t.csv", "--strict"], "i.csv: --strict is the Recod.ai/LUC"),
+        ([*SCORE_A[:3], ".", "--strict"], "--strict matches rows by position, . is a folder; pass a solution CSV"),
+        (["--compare", "a.csv", "b.csv", "--solution", ".", "--strict"], "--strict matches rows by position, . is a"),
         (["--submission", "none.csv", "--solution", "t.csv"], "none.csv: "),
         (["--compare", "a.csv", "none.csv", "--solution", "t.csv"], "none.csv: "),
         (["--submission", "a.csv", "--solution", "none.csv"], "none.csv: "),
@@ -453,6 +519,49 @@ def test_the_other_competitions_files_are_recognised(scored: Scored, files: Path
     status, printed, _ = scored("--submission", "p.csv", "--solution", "t.csv")
     assert status == 0 and "oF1" not in printed and "regions not looked at" in printed
     assert "verdict: no better and no worse than calling every image forged" in printed
+
+
+def test_calls_alone_are_reported_without_scores_of_regions(scored: Scored, files: Path) -> None:
+    status, printed, errors = scored("--submission", "p.csv", "--solution", "t.csv", "--out", "o")
+    assert (status, errors) == (0, "")
+    assert sorted(path.name for path in (files / "o").iterdir()) == ["report.csv", "report.json"]
+    found = json.loads((files / "o/report.json").read_text(), parse_constant=pytest.fail)
+    assert found["contract"].startswith("one decision per image") and f"contract: {found['contract']}\n" in printed
+    assert found["of1_mean"] is found["dice_mean"] is found["numbers"]["of1"]["value"] is None
+    assert set(found["error_budget"].values()) == {None}
+    assert (found["false_alarm_rate"], found["numbers"]["f1"]["value"]) == (1, pytest.approx(2 / 3))
+    for row in found["rows"]:
+        assert {row[name] for name in ("of1", "dice", "iou", "recall", "precision", "mcc", "missed")} == {None}
+        assert row["image_score"] == 0.7 and row["answer"] == "forged"
+    with open(files / "o/report.csv") as file:
+        assert {row["of1"] for row in csv.DictReader(file)} == {"nan"}
+
+
+def test_images_without_a_mask_in_a_folder_are_said_to_count_as_authentic(scored: Scored, files: Path) -> None:
+    (files / "masks").mkdir()
+    np.save(files / "masks/1.npy", np.ones((1, 4, 4), np.uint8))
+    status, printed, _ = scored("--submission", "b.csv", "--solution", "masks")
+    assert status == 0
+    assert "note: 3 images have no mask in masks and count as authentic (first: 2)" in printed
+    assert "images 4 (forged 1, authentic 3)" in printed
+    for case in ("2", "3", "=4"):
+        np.save(files / f"masks/{case}.npy", np.ones((1, 4, 4), np.uint8))
+    assert "note: " not in scored("--submission", "b.csv", "--solution", "masks")[1]
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_no_traceback(run: Start, finish: Finish, files: Path) -> None:
+    program = (
+        "import sys\n"
+        "for stream in (sys.stdout, sys.stderr):\n"
+        "    stream.reconfigure(encoding='ascii', errors='strict')\n"
+        "import scoring\n"
+        "sys.exit(scoring.main([*sys.argv[1:], '--solution', 't.csv', '--resamples', '0']))\n"
+    )
+    (files / "program.py").write_text(program)
+    write(files / "s.csv", *A, "ü,authentic")
+    printed = finish(run(files / "program.py", "--submission", "a.csv", cwd=files))
+    assert "MEAN oF1 0.6250 ? 0.4146" in printed
+    assert "case ?: unknown case id" in finish(run(files / "program.py", "--submission", "s.csv", cwd=files), 2)
 
 
 @pytest.mark.parametrize("script", ["edarnn.py", "encode_submission.py", "scoring.py"])

@@ -82,23 +82,31 @@ def test_rows_keep_the_line_of_the_file() -> None:
 
 
 def test_columns_are_found_by_name_and_others_ignored() -> None:
-    (row,) = parsed("x,note,id,extra\n1,n,a,e,more,cells\n", optional=("extra", "none"))
-    assert row == tables.Row(2, {"id": "a", "x": "1", "extra": "e"}, True)
+    (row,) = parsed("x,note,id,extra,last\n1,n,a,e,more\n", optional=("extra", "none"))
+    assert row == tables.Row(2, {"id": "a", "x": "1", "extra": "e"})
 
 
 @pytest.mark.parametrize(
-    ("line", "complete", "found"),
+    ("line", "fault", "found"),
     [
-        ("a,1,e", True, {"id": "a", "x": "1", "extra": "e"}),
-        ("a,1", True, {"id": "a", "x": "1", "extra": ""}),
-        ("a", False, {"id": "a", "x": "", "extra": ""}),
-        ("a,", True, {"id": "a", "x": "", "extra": ""}),
-        ('""', False, {"id": "", "x": "", "extra": ""}),
+        ("a,1,e", "", {"id": "a", "x": "1", "extra": "e"}),
+        ("a,1", "", {"id": "a", "x": "1", "extra": ""}),
+        ("a", tables.TOO_FEW, {"id": "a", "x": "", "extra": ""}),
+        ("a,", "", {"id": "a", "x": "", "extra": ""}),
+        ('""', tables.TOO_FEW, {"id": "", "x": "", "extra": ""}),
+        ("a,1,e,more", tables.TOO_MANY, {"id": "a", "x": "1", "extra": "e"}),
+        ("a,1,e,", tables.TOO_MANY, {"id": "a", "x": "1", "extra": "e"}),
+        ('a,"1, 2",e', "", {"id": "a", "x": "1, 2", "extra": "e"}),
+        ("a,[1, 2, 3, 4],e", tables.TOO_MANY, {"id": "a", "x": "[1", "extra": " 2"}),
     ],
 )
-def test_a_row_is_complete_with_all_that_must_be_there(line: str, complete: bool, found: dict[str, str]) -> None:
+def test_the_fault_of_a_row_is_the_number_of_its_cells(line: str, fault: str, found: dict[str, str]) -> None:
     (row,) = parsed(f"id,x,extra\n{line}\n", optional=("extra",))
-    assert (row.complete, row.cells) == (complete, found)
+    assert (row.fault, row.cells) == (fault, found)
+
+
+def test_more_cells_than_the_header_are_a_fault_even_where_the_columns_are_first() -> None:
+    assert [row.fault for row in parsed("id,x,note\na,1\na,1,n\na,1,n,m\n")] == ["", "", tables.TOO_MANY]
 
 
 @pytest.mark.parametrize(

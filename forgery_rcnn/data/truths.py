@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from forgery_rcnn.data import images, masks, records
 from forgery_rcnn.errors import InputError
@@ -26,7 +27,7 @@ def of_folder(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
         raise InputError(
             f"{folder}: neither a data root (no train_images/) nor a mask for any case id of the submission"
         )
-    return {case: _of_mask(path) if path else Truth(ANY_SIZE, None) for case, path in paths.items()}
+    return {case: _of_mask(path) if path else Truth(ANY_SIZE, None) for case, path in sorted(paths.items())}
 
 
 def unanswered(folder: Path, cases: Collection[str]) -> int:
@@ -70,7 +71,7 @@ def of_root(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
         raise InputError(
             f"{root}: the case ids occur authentic and forged; pass --solution {root}/train_images/forged (or /authentic)"
         )
-    return {case: _truth(fitting[0][case]) for case in cases}
+    return {case: _truth(fitting[0][case]) for case in sorted(wanted)}
 
 
 def _truth(record: records.Record) -> Truth:
@@ -114,12 +115,17 @@ def reader(source: Path, files: Sequence[Path]) -> Reader:
 
 
 def image_of(source: Path | None, case: str, truth: Instances | None) -> Path | None:
-    """The image of a case in a folder of images or a data root (on the side of its truth); None where there is none."""
-    if source is None or not source.is_dir():
+    """The image of a case in a folder of images or a data root (on the side of its truth); None where there is none.
+
+    An id comes from a submission: one that leads out of the folder has no image.
+    """
+    if source is None or not source.is_dir() or "\\" in case or "\0" in case:
+        return None
+    if ".." in PurePosixPath(case).parts or PurePosixPath(case).is_absolute() or PureWindowsPath(case).drive:
         return None
     label = "authentic" if truth is None else "forged"
     for folder in (source / "train_images" / label, source / "test_images", source):
         for suffix in images.EXTENSIONS:
-            if (folder / f"{case}{suffix}").is_file():
+            if os.path.isfile(folder / f"{case}{suffix}"):  # Path.is_file raises where the name is too long
                 return folder / f"{case}{suffix}"
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from forgery_rcnn import rle, tables
 from forgery_rcnn.errors import InputError, Problem
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
-from forgery_rcnn.submission import cases
+from forgery_rcnn.submission import cases, one_mask
 from forgery_rcnn.submission.cases import Read
 
 COLUMNS = ("ImageId", "EncodedPixels")
@@ -25,9 +25,7 @@ def write(path: Path, answers: Iterable[tuple[str, Answer]]) -> None:
 
 
 def _cell(answer: Answer) -> str:
-    if answer.instances is None:
-        return ""
-    return rle.encode(answer.instances.union(), answer.instances.size, rle.AALTOES)
+    return rle.encode(one_mask.union(answer), answer.size, rle.AALTOES)
 
 
 def read(path: Path, truths: Mapping[str, Truth]) -> Iterator[Read]:
@@ -52,5 +50,4 @@ def _answer(text: str, size: tuple[int, int]) -> Answer:
     if size == ANY_SIZE:  # which pixel of which row a number means depends on the width: forged, but nobody knows where
         found = len(rle.decode(text, size, _UNTURNED))
         return Answer(size, Instances(size) if found else None)
-    runs = rle.decode(text, size, rle.AALTOES)
-    return Answer(size, Instances(size, (runs,)) if len(runs) else None)
+    return one_mask.answer_of(rle.decode(text, size, rle.AALTOES), size)

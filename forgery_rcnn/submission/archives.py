@@ -29,6 +29,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile bounds what one
 _ROW_BYTES = 512  # of the list of members, for each: 46, its name and its extra fields
 _LONGEST = 240  # bytes of a case id in a file name; file systems stop at 255
 _DROPPINGS = ("__MACOSX", ".DS_Store")
+_SIGNATURES = (b"PK\3\4", b"PK\5\6")  # of the first member, or of the end where there is none
 _DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError, MemoryError)
 
 
@@ -53,18 +54,26 @@ class Archive:
         self.names = tuple(members)
         self._name, self._zipped, self._members = name, zipped, members
 
-    def read(self, name: str) -> bytes:
-        """A member's bytes. Raises InputError: damaged, wrong checksum, longer or shorter than its header says."""
-        declared = self._members[name].file_size
+    def size(self, name: str) -> int:
+        """Bytes that a member unpacks to, as the zip declares; `read` gives that many or refuses."""
+        return self._members[name].file_size
+
+    def head(self, name: str, count: int) -> bytes:
+        """At most the first `count` bytes of a member; no more is unpacked or checked. Raises InputError: damaged."""
         info = copy.copy(self._members[name])
         info.file_size += 2**20  # zipfile would cut a longer stream at the declared size and not say so
         try:
             with self._zipped.open(info) as stream:
-                data = stream.read(declared + 1)
+                return stream.read(count)
         except _DAMAGED as error:
             raise InputError(
                 f"{self._name}: member {shortened(name, 120)} is damaged ({_reason(error)}); pack the zip anew"
             ) from None
+
+    def read(self, name: str) -> bytes:
+        """A member's bytes. Raises InputError: damaged, wrong checksum, longer or shorter than its header says."""
+        declared = self.size(name)
+        data = self.head(name, declared + 1)
         if len(data) != declared:
             more = "more" if len(data) > declared else "less"
             raise InputError(
@@ -72,6 +81,15 @@ class Archive:
                 "its header says; pack the zip anew"
             )
         return data
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as a zip does, damaged or not. Raises InputError when it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) in _SIGNATURES
+    except OSError as error:
+        raise InputError(f"{path}: not readable ({error.strerror or error})") from None
 
 
 @contextlib.contextmanager

@@ -39,12 +39,12 @@ def matched(
 def complete(
     rows: Iterable[Row], key: str, known: Collection[str]
 ) -> Iterator[tuple[int, str, dict[str, str]] | Problem]:
-    """`matched` for the rows of a table whose column `key` is the case id; a row with too few cells is a Problem."""
+    """`matched` for the rows of a table whose column `key` is the case id; a row with too few or too many cells is a Problem."""
     for found in matched(((row.line, row.cells[key], row) for row in rows), known):
         if isinstance(found, Problem):
             yield found
-        elif not found[2].complete:
-            yield Problem("too few cells in this row; write one for every column of the header", found[1], found[0])
+        elif found[2].fault:
+            yield Problem(found[2].fault, found[1], found[0])
         else:
             yield found[0], found[1], found[2].cells
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 
 from forgery_rcnn import rle, tables
 from forgery_rcnn.errors import InputError, Problem
-from forgery_rcnn.instances import ANY_SIZE, MAX_PIXELS, Answer, Instances, Truth
-from forgery_rcnn.submission import archives, cases
+from forgery_rcnn.instances import Answer, Instances, Truth
+from forgery_rcnn.submission import archives, cases, heatmaps
 from forgery_rcnn.submission.cases import Read
 
 THRESHOLDS_A = ("threshold",)
 THRESHOLDS_B = ("threshold", "loc_threshold")
 SCORES = "scores.csv"
-NPZ = archives.Limits(members=16, member_bytes=512 * 2**20, total_bytes=512 * 2**20)  # one array is asked for
 _COLUMNS = ("image_id", "prob", "label")
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_DAMAGED = (ValueError, KeyError, SyntaxError, TypeError, OverflowError, TokenError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -47,23 +43,30 @@ def write_a(path: Path, answers: Iterable[tuple[str, Answer]], threshold: float)
     """
     _check_name(path, ("constrained", "open"))
     thresholds = (_checked("threshold", threshold),)
-    scores = ((case, _scored(case, answer, thresholds)) for case, answer in answers)
+    scores = []
+    for case, answer in answers:
+        with _named(case):
+            scores.append((case, _scored(answer, thresholds)))
     archives.write(path, [(f"{path.stem}.csv", _csv(THRESHOLDS_A, scores))])
 
 
 def read_a(path: Path, truths: Mapping[str, Truth]) -> Iterator[Read]:
-    """The zip, or the CSV from it, -> one answer per image (no format field says where), and Problems.
+    """The zip, or the CSV from it, told by content, -> one answer per image (no format field says where), and Problems.
 
     Raises InputError: not a readable file, not exactly one CSV in the zip, a column missing, no row.
     """
-    rows = tables.read(path, (*_COLUMNS, *THRESHOLDS_A)) if path.suffix.lower() == ".csv" else _rows_in_zip(path)
+    rows = _rows_in_zip(path) if archives.is_zip(path) else tables.read(path, (*_COLUMNS, *THRESHOLDS_A))
     for found in _scores(rows, truths, THRESHOLDS_A):
         if isinstance(found, Problem):
             yield found
         else:
             case, score = found
-            size = truths[case].size
-            yield case, Answer(size, Instances(size) if score.label else None, score.prob)
+            yield case, _labelled(truths[case].size, score)
+
+
+def expressed_a(answer: Answer, threshold: float) -> Answer:
+    """What is left of an answer in task A's file. Raises InputError like `write_a`."""
+    return _labelled(answer.size, _scored(answer, (_checked("threshold", threshold),)))
 
 
 def write_b(path: Path, answers: Iterable[tuple[str, Answer]], threshold: float, loc_threshold: float) -> None:
@@ -95,12 +98,18 @@ def read_b(path: Path, truths: Mapping[str, Truth]) -> Iterator[Read]:
                 continue
             _, case, name = found
             try:
-                values = _map_in(archive.read(name), name, truths[case].size)
+                values = heatmaps.read(archive, name, truths[case].size)
             except InputError as error:
                 yield Problem(str(error).removeprefix(f"{path}: "), case)
             else:
                 if case in scores:  # else its row, or the whole table, is a problem already
                     yield case, _localised(values, scores[case])
+
+
+def expressed_b(answer: Answer, threshold: float, loc_threshold: float) -> Answer:
+    """What is left of an answer in task B's file. Raises InputError like `write_b`."""
+    score = _scored(answer, (_checked("threshold", threshold), _checked("loc_threshold", loc_threshold)))
+    return _localised(heatmaps.of(answer, score.label).astype(np.float32), score)
 
 
 def _check_name(path: Path, runs: tuple[str, ...]) -> None:
@@ -114,10 +123,18 @@ def _checked(name: str, value: float) -> float:
     return float(value)
 
 
-def _scored(case: str, answer: Answer, thresholds: tuple[float, ...]) -> _Score:
+@contextlib.contextmanager
+def _named(case: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"case {case}: {error}") from None
+
+
+def _scored(answer: Answer, thresholds: tuple[float, ...]) -> _Score:
     if math.isnan(answer.image_score):
-        raise InputError(f"case {case}: no image score; this format needs image scores, give one in 0..1")
-    prob = _checked(f"case {case}: image score", answer.image_score)
+        raise InputError("no image score; this format needs image scores, give one in 0..1")
+    prob = _checked("image score", answer.image_score)
     return _Score(prob, int(prob >= thresholds[0]), thresholds)
 
 
@@ -129,27 +146,13 @@ def _csv(thresholds: tuple[str, ...], scores: Iterable[tuple[str, _Score]]) -> b
 def _members(answers: Iterable[tuple[str, Answer]], thresholds: tuple[float, ...]) -> Iterator[tuple[str, bytes]]:
     scores = []
     for case, answer in answers:
-        name, score = archives.file_name(case, ".npz"), _scored(case, answer, thresholds)
-        array = io.BytesIO()
-        np.lib.format.write_array(array, _map_of(case, answer, score.label), allow_pickle=False)
-        yield name, archives.packed(name, [("mask.npy", array.getvalue())])
+        name = archives.file_name(case, ".npz")
+        with _named(case):
+            score = _scored(answer, thresholds)
+            values = heatmaps.of(answer, score.label)
+        yield name, heatmaps.packed(name, values)
         scores.append((case, score))
     yield SCORES, _csv(THRESHOLDS_B, scores)
-
-
-def _map_of(case: str, answer: Answer, label: int) -> np.ndarray:
-    """-> (H, W) float16 in 0..1, probability that a pixel is forged."""
-    if math.prod(answer.size) > MAX_PIXELS:
-        raise InputError(f"case {case}: image size unknown or above {MAX_PIXELS:,} pixels; give the image's own size")
-    if not label or (answer.heatmap is None and answer.instances is None):
-        return np.zeros(answer.size, np.float16)
-    if answer.heatmap is None:
-        return rle.mask_of(answer.instances.union(), answer.size).astype(np.float16)
-    if answer.heatmap.shape != answer.size:
-        raise InputError(f"case {case}: heat map is {answer.heatmap.shape}, its image {answer.size}; resize the map")
-    if not np.isfinite(answer.heatmap).all():
-        raise InputError(f"case {case}: heat map holds NaN or infinite values; give probabilities in 0..1")
-    return np.clip(answer.heatmap, 0, 1).astype(np.float16)
 
 
 def _rows_in_zip(path: Path) -> Iterator[tables.Row]:
@@ -212,30 +215,8 @@ def _fraction(name: str, text: str) -> float:
     return value
 
 
-def _map_in(data: bytes, name: str, size: tuple[int, int]) -> np.ndarray:
-    """The bytes of an .npz -> (H, W) float32 in 0..1, of `size` unless that is unknown. Nothing is ever unpickled."""
-    inner = archives.unpacked(data, name, NPZ)
-    if len(inner.names) != 1:
-        raise InputError(f"{name} holds {len(inner.names)} arrays; save exactly one")
-    content = io.BytesIO(inner.read(inner.names[0]))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python 2's headers and old names of types
-            shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(content)](content)
-    except _DAMAGED:
-        raise InputError(f"{name}: not an array in it, or damaged; save it with np.savez_compressed") from None
-    if dtype.kind != "f" or dtype.itemsize != 2:
-        raise InputError(f"{name} is {dtype.name}, save it as float16")
-    if len(shape) != 2 or not all(1 <= side <= MAX_PIXELS for side in shape) or size not in (ANY_SIZE, shape):
-        found = shape if len(shape) < 5 and all(abs(side) <= 2**32 for side in shape) else "out of all bounds"
-        raise InputError(f"{name}: shape is {found}; save it as {'(H, W) of the image' if size == ANY_SIZE else size}")
-    pixels = content.getbuffer()[content.tell() :]
-    if len(pixels) != 2 * math.prod(shape):
-        raise InputError(f"{name}: {len(pixels):,} bytes of pixels for shape {shape}, damaged; save it anew")
-    values = np.frombuffer(pixels, dtype).reshape(shape, order="F" if fortran else "C").astype(np.float32, order="C")
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise InputError(f"{name}: map holds values outside 0..1 or NaN; save probabilities in 0..1")
-    return values
+def _labelled(size: tuple[int, int], score: _Score) -> Answer:
+    return Answer(size, Instances(size) if score.label else None, score.prob)
 
 
 def _localised(values: np.ndarray, score: _Score) -> Answer:

@@ -81,10 +81,13 @@ def aligned(annotations: Sequence[str | None], index: Sequence[object], count: i
 def read(path: Path, truths: Mapping[str, Truth]) -> list[tuple[str, Answer]]:
     """A submission file, row n for the n-th image of the solution. Raises InputError: where and why the scorer would fail."""
     rows = [
-        row
-        for row in tables.read(path, COLUMNS, unquoted=str)
-        if row.complete or any(map(str.strip, row.cells.values()))
+        row for row in tables.read(path, COLUMNS, unquoted=str) if "".join(row.cells.values()).strip() or not row.fault
     ]
+    for row in rows:
+        if row.fault == tables.TOO_MANY:  # pandas cannot read the file
+            raise InputError(
+                f"{path}: {Problem(f'the official scorer fails: {row.fault}', row.cells['case_id'], row.line)}"
+            )
     cells = [None if row.cells["annotation"] in MISSING else row.cells["annotation"] for row in rows]
     out = []
     for place, ((case, truth), cell) in enumerate(

@@ -135,8 +135,8 @@ def read_solution(path: Path) -> dict[str, Truth]:
     for row in tables.read(path, SOLUTION_COLUMNS, (KIND,)):
         case = row.cells["case_id"]
         try:
-            if not row.complete:
-                raise InputError(f"too few cells; expected {','.join(SOLUTION_COLUMNS)}")
+            if row.fault:
+                raise InputError(row.fault)
             if not case:
                 raise InputError("no case id; write the image's file name without extension")
             if case in out:

@@ -13,12 +13,12 @@ from PIL import Image
 
 from forgery_rcnn import rle, tables
 from forgery_rcnn.errors import InputError, Problem
-from forgery_rcnn.instances import ANY_SIZE, MAX_PIXELS, Answer, Instances, Truth
-from forgery_rcnn.submission import archives, cases
+from forgery_rcnn.instances import ANY_SIZE, MAX_PIXELS, Answer, Truth
+from forgery_rcnn.submission import archives, cases, one_mask
 from forgery_rcnn.submission.cases import Read
 
 FOLDER = "prediction_result/images/"
-CUT = 127.5  # a grey mask is forged above it: the third-place team's rule
+CUT = 127  # a grey mask is forged above it: the third-place team's rule (127.5)
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -39,14 +39,10 @@ def read(path: Path, truths: Mapping[str, Truth]) -> Iterator[Read]:
     """The zip, the folder, its `prediction_result` or that one's `images` -> one answer per image, and Problems.
 
     A mask is one region, or authentic where no pixel is set; one with other values than 0 and 255 is cut at 127.5 and
-    also kept as heat map, (H, W) float32. Raises InputError: no such file or folder, not a safe zip.
+    also kept as heat map, (H, W) float32. Raises InputError: no such file or folder, no PNG in it, not a safe zip.
     """
     if path.is_dir():
-        folder = next((inner for inner in (path / FOLDER, path / "images") if inner.is_dir()), path)
-        try:
-            names = sorted(inner.name for inner in folder.iterdir() if inner.name != ".DS_Store")
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be read ({error.strerror or error}); make it readable") from None
+        folder, names = _listed(path)
         yield from _answers(path, names, lambda name: folder / name, truths)
         return
     with archives.opened(path) as archive, TemporaryDirectory() as scratch:
@@ -63,6 +59,18 @@ def read(path: Path, truths: Mapping[str, Truth]) -> Iterator[Read]:
         yield from _answers(path, inside, placed, truths)
 
 
+def _listed(path: Path) -> tuple[Path, list[str]]:
+    """-> the first of the three folders that holds a PNG, and the names in it."""
+    for folder in (path / FOLDER, path / "images", path):
+        try:
+            names = sorted(inner.name for inner in folder.iterdir()) if folder.is_dir() else []
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be read ({error.strerror or error}); make it readable") from None
+        if any(name.lower().endswith(".png") for name in names):
+            return folder, [name for name in names if name != ".DS_Store"]
+    raise InputError(f"{path}: no PNG masks in it, in images/ or in {FOLDER}; put one ID.png per image there")
+
+
 def _members(answers: Iterable[tuple[str, Answer]]) -> Iterator[tuple[str, bytes]]:
     seen: set[str] = set()
     for case, answer in answers:
@@ -74,9 +82,8 @@ def _members(answers: Iterable[tuple[str, Answer]]) -> Iterator[tuple[str, bytes
                 f"case {case}: image size unknown or above {MAX_PIXELS:,} pixels; give the image's own size"
             )
         seen.add(case)
-        runs = rle.EMPTY if answer.instances is None else answer.instances.union()
         file = io.BytesIO()
-        mask = Image.fromarray(rle.mask_of(runs, answer.size).astype(np.uint8) * np.uint8(255))
+        mask = Image.fromarray(rle.mask_of(one_mask.union(answer), answer.size).astype(np.uint8) * np.uint8(255))
         mask.save(file, "PNG", compress_level=6)
         yield FOLDER + name, file.getvalue()
 
@@ -106,11 +113,10 @@ def _answers(
 
 def _answer(file: Path, size: tuple[int, int]) -> Answer:
     values = _grey(file, size)
-    found = (values.shape[0], values.shape[1])
     runs = rle.runs_of(values > CUT)
     soft = bool(((values != 0) & (values != 255)).any())
-    heatmap = values.astype(np.float32) / np.float32(255) if soft else None
-    return Answer(found, Instances(found, (runs,)) if len(runs) else None, heatmap=heatmap)
+    heatmap = np.divide(values, np.float32(255), dtype=np.float32) if soft else None
+    return one_mask.answer_of(runs, (values.shape[0], values.shape[1]), heatmap)
 
 
 def _grey(file: Path, size: tuple[int, int]) -> np.ndarray:
@@ -127,6 +133,7 @@ def _grey(file: Path, size: tuple[int, int]) -> np.ndarray:
     with open(file, "rb") as content:
         if content.read(len(_SIGNATURE)) != _SIGNATURE:
             raise InputError("the mask is no PNG, only called so; save it as PNG")
-    if (pixels != pixels[:, :, :1]).any():
+    grey = pixels[:, :, 0].copy()  # a view would keep all three channels
+    if any((pixels[:, :, channel] != grey).any() for channel in (1, 2)):
         raise InputError("the mask is in colour; save it as 8-bit grey, 0 and 255")
-    return pixels[:, :, 0]
+    return grey

@@ -31,7 +31,7 @@ def forged(found: dict[str, Truth]) -> set[str]:
 
 def test_forged_side_of_a_root(shared_root: Path) -> None:
     found = truths.of_root(shared_root / "train_images" / "forged", CASES[::-1])
-    assert list(found) == CASES[::-1]
+    assert list(found) == CASES
     for case, truth in found.items():
         assert truth.size == mask(shared_root, case).shape[1:]
         assert np.array_equal(truth.instances.masks(), mask(shared_root, case))
@@ -96,7 +96,7 @@ def test_any_other_folder_holds_masks(shared_root: Path, tmp_path: Path) -> None
     np.save(tmp_path / "2.npy", np.load(shared_root / "train_masks/2.npy"))
     Image.fromarray(mask(shared_root, "3")[0]).save(tmp_path / "3_mask.png")
     found = truths.of_folder(tmp_path, ["7", "3", "2"])
-    assert list(found) == ["7", "3", "2"]
+    assert list(found) == list(truths.of_folder(tmp_path, ["2", "7", "3"])) == ["2", "3", "7"]
     assert found["7"] == Truth(ANY_SIZE, None)
     for case in ("2", "3"):
         assert found[case].size == found[case].instances.size == mask(shared_root, case).shape[1:]
@@ -130,6 +130,19 @@ def test_image_of_a_case(shared_root: Path, tmp_path: Path) -> None:
     assert truths.image_of(tmp_path, "3", None) is None
     for nowhere in (None, tmp_path / "none", tmp_path / "2.png"):
         assert truths.image_of(nowhere, "2", None) is None
+
+
+@pytest.mark.parametrize(
+    "case", ["../out", "in/../../out", "..", "{}/out", "..\\out", "in\\2", "a\0b", "C:out", "x" * 5000]
+)
+def test_image_of_a_case_that_leads_out_of_the_folder(case: str, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    (folder / "in").mkdir(parents=True)
+    (folder / "in/2.png").touch()
+    for name in ("out", "images/..", "images/..\\out", "images/in\\2", "images/C:out"):
+        (tmp_path / f"{name}.png").touch()
+    assert truths.image_of(folder, case.format(tmp_path), None) is None
+    assert truths.image_of(folder, "in/2", None) == folder / "in/2.png"
 
 
 def test_folder_of_masks(shared_root: Path) -> None:

@@ -92,7 +92,7 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, images: list[np.nd
         ("1 0", "at least 1"),
         ("4 1 1 1", "not ascending"),
         ("1 3 2 1", "overlapping"),
-        ("1 x", "whole numbers"),
+        ("1 x", "holds 'x'; use whole numbers from 1 to 2^53 - 1, e.g. 1 2 4 1"),
         ("1 1.0", "whole numbers"),
         ("1 -1", "whole numbers"),
         ('"[1, 2]"', "whole numbers"),

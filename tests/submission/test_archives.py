@@ -245,6 +245,37 @@ def test_no_file_and_a_folder(tmp_path: Path, refused) -> None:
             contents(path)
 
 
+def test_the_size_and_the_head_of_a_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused) -> None:
+    path = changed(tmp_path / "a.zip", set_to(), 2**26)
+    unpacked = []
+    true = zipfile.ZipExtFile._read1
+    monkeypatch.setattr(zipfile.ZipExtFile, "_read1", lambda self, n: unpacked.append(true(self, n)) or unpacked[-1])
+    with archives.opened(path) as archive:
+        assert (archive.size("bad.txt"), archive.size("last.txt")) == (2**26, 1) and not unpacked
+        assert archive.head("bad.txt", 10) == bytes(10) and 0 < sum(map(len, unpacked)) < 10_000
+        assert archive.head("last.txt", 10) == b"3" and archive.head("last.txt", 0) == b""
+    path.write_bytes(b"x" * 8 + path.read_bytes()[8:])
+    with archives.opened(path) as archive, refused("a.zip", "'first.txt' is damaged"):
+        archive.head("first.txt", 10)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", False),
+        (b"PK", False),
+        (b"PK\3\4", True),
+        (b"PK\5\6 cut", True),
+        (b"case_id\n", False),
+    ],
+)
+def test_what_begins_as_a_zip(content: bytes, expected: bool, tmp_path: Path, refused) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert archives.is_zip(tmp_path / "a") is expected
+    with refused("none: not readable (No such file or directory)"):
+        archives.is_zip(tmp_path / "none")
+
+
 def test_an_empty_zip(tmp_path: Path) -> None:
     archives.write(tmp_path / "a.zip", [])
     assert contents(tmp_path / "a.zip") == {}

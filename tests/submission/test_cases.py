@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from forgery_rcnn.errors import Problem
 from forgery_rcnn.submission.cases import complete, matched
-from forgery_rcnn.tables import Row
+from forgery_rcnn.tables import TOO_FEW, TOO_MANY, Row
 
 KNOWN = ("a", "b", "c")
 TAKE_OUT = "out, or give the truth of this image"
@@ -83,12 +83,14 @@ def test_every_known_id_is_answered_for_once_and_no_row_is_lost(rows: list[str],
     assert lines == [*range(2, len(rows) + 2), *[None] * len(missing)]
 
 
-def test_a_short_row_is_a_problem_and_its_id_not_missing() -> None:
+def test_a_row_with_too_few_or_too_many_cells_is_a_problem_and_its_id_not_missing() -> None:
     rows = [
-        Row(2, {"id": "a", "x": "1"}, True),
-        Row(3, {"id": "b", "x": ""}, False),
-        Row(4, {"id": "z", "x": ""}, False),
+        Row(2, {"id": "a", "x": "1"}),
+        Row(3, {"id": "b", "x": ""}, TOO_FEW),
+        Row(4, {"id": "z", "x": ""}, TOO_FEW),
+        Row(5, {"id": "c", "x": "1"}, TOO_MANY),
     ]
-    first, short, unknown = complete(rows, "id", ("a", "b"))
+    first, short, unknown, long = complete(rows, "id", ("a", "b", "c"))
     assert first == (2, "a", {"id": "a", "x": "1"})
     assert said(short, "too few cells", case="b", row=3) and said(unknown, TAKE_OUT, case="z", row=4)
+    assert said(long, "more cells in this row than the header has", "double quotes", case="c", row=5)

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as options
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from forgery_rcnn.errors import InputError, Problem
@@ -190,7 +194,7 @@ def said(path: Path) -> list[str]:
         (b"hello,world\n1,2\n", "no column case_id, annotation"),
         (b'"', "no column case_id, annotation"),
         (b"x" * 2_000_000, "no column case_id, annotation"),
-        (b"PK\x03\x04 not a zip at all", "no column case_id, annotation"),
+        (b"PK\x03\x04 not a zip at all", "damaged, or not a zip file"),
         (b"PK\x05\x06" + b"\xff" * 18, "damaged, or not a zip file"),
         (b"\xff\xfeI\0m\0", "not a readable CSV file"),
         (bytes(range(256)) * 100, "not a readable CSV file"),
@@ -224,7 +228,7 @@ def test_a_picture_is_one_line(tmp_path: Path) -> None:
 def test_empty_folders_and_zips(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (message,) = said(tmp_path / "empty")
-    assert message.startswith("case 1: ") and "add" in message
+    assert "empty: no PNG masks in it" in message
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
     (message,) = said(tmp_path / "empty.zip")
@@ -235,9 +239,88 @@ def test_empty_folders_and_zips(tmp_path: Path) -> None:
     assert "bad.zip: member '../1.png' has an unsafe name" in message
 
 
+@pytest.mark.parametrize("name", ["mediaeval_a", "mediaeval_b", "tianchi"])
+def test_a_zip_cut_off_is_called_so(name: str, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_bytes(written(name, tmp_path).read_bytes()[:-30])
+    (message,) = said(tmp_path / "s.csv")
+    assert "s.csv: damaged, or not a zip file" in message and "CSV" not in message
+
+
+@pytest.mark.parametrize("name", ["recodai", "aaltoes"])
+def test_a_zip_around_a_csv(name: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        archive.write(written(name, tmp_path), "in/submission.csv")
+    (message,) = said(tmp_path / "s.zip")
+    assert message.startswith(f"{tmp_path / 's.zip'}: a {FORMATS[name].title} ")
+    assert message.endswith("unpack it and give the CSV itself")
+
+
+@pytest.mark.parametrize(("sign", "called"), [(";", "';'"), ("\t", "tabs")])
+@pytest.mark.parametrize(
+    "header", ["case_id,annotation", "\ufeffImageId,EncodedPixels", '"image_id","prob","label","threshold"']
+)
+def test_other_separators(header: str, sign: str, called: str, tmp_path: Path) -> None:
+    text = header.replace(",", sign) + "\r\n1,2\r\n"
+    (tmp_path / "s.csv").write_text(text, encoding="utf-8")
+    assert said(tmp_path / "s.csv") == [f"{tmp_path / 's.csv'}: separated by {called}, use ','"]
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        archive.writestr("s.csv", text)
+    assert said(tmp_path / "s.zip") == [f"{tmp_path / 's.zip'}: s.csv: separated by {called}, use ','"]
+
+
 def test_no_file(tmp_path: Path, refused) -> None:
     with refused("none.csv: not readable (No such file or directory)"):
         detect(tmp_path / "none.csv")
+
+
+# What is left of an answer
+
+
+UNIT = st.floats(0, 1) | st.floats(0, 1, width=32).map(np.float32)
+
+
+@st.composite
+def any_answer(draw: st.DrawFn) -> Answer:
+    size = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    masks = draw(st.none() | hnp.arrays(bool, st.tuples(st.integers(0, 3), *map(st.just, size))))
+    values = st.floats(-0.5, 1.5, width=32) | st.sampled_from([0.0, 0.25, 0.5, 1.0])
+    heatmap = draw(st.none() | hnp.arrays(np.float32, size, elements=values))
+    instances = None if masks is None else Instances.from_masks(masks)
+    count = 0 if masks is None else len(masks)
+    return Answer(size, instances, draw(UNIT), np.ones(count, np.float32), np.ones((count, 4), np.float32), heatmap)
+
+
+@pytest.mark.parametrize("name", EACH)
+@options(max_examples=60, deadline=None)
+@given(answers=st.lists(any_answer(), min_size=1, max_size=3), threshold=UNIT, loc_threshold=UNIT)
+def test_expressed_is_what_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, name: str, answers: list[Answer], threshold: float, loc_threshold: float
+) -> None:
+    layout, chosen = FORMATS[name], Settings(threshold=float(threshold), loc_threshold=float(loc_threshold))
+    path = tmp_path_factory.mktemp("expressed") / layout.filename(chosen)
+    given_ = {str(number): one for number, one in enumerate(answers)}
+    layout.write(path, given_.items(), chosen)
+    back = dict(layout.read(path, {case: Truth(one.size, None) for case, one in given_.items()}))
+    assert [*back] == [*given_]
+    for case, one in given_.items():
+        found, read_ = layout.expressed(one, chosen), back[case]
+        assert found.size == read_.size and (found.instances is None) == (read_.instances is None)
+        if found.instances is not None:
+            assert found.instances.size == read_.instances.size
+            assert np.array_equal(found.instances.masks(), read_.instances.masks())
+        if name == "recodai":  # what was not lost in the regions is kept, though its file has no place for it
+            assert found.heatmap is one.heatmap and found.image_score == one.image_score
+            continue
+        assert np.array_equal(found.image_score, read_.image_score, equal_nan=True)
+        assert (found.heatmap is None) == (read_.heatmap is None) == (name != "mediaeval_b")
+        assert found.heatmap is None or np.array_equal(found.heatmap, read_.heatmap)
+        assert found.scores is None and found.boxes is None
+
+
+@pytest.mark.parametrize("name", ["mediaeval_a", "mediaeval_b"])
+def test_what_cannot_be_written_cannot_be_expressed(name: str, refused) -> None:
+    with refused("no image score"):
+        FORMATS[name].expressed(Answer((2, 2), None), Settings())
 
 
 # Settings

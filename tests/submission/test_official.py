@@ -288,6 +288,17 @@ def test_a_row_that_is_short_or_not_there(tmp_path: Path, refused) -> None:
     ] * 2
 
 
+@pytest.mark.parametrize("truth", [FORGED, CLEAN])
+def test_a_row_with_more_cells_than_the_header_fails_the_file(truth: Truth, tmp_path: Path, refused) -> None:
+    """pandas: Expected 2 fields in line 3, saw 3; also where the row is beyond the solution."""
+    path = tmp_path / "s.csv"
+    for last in ("b,[1, 4]", "b,authentic,"):
+        path.write_text(f"case_id,annotation\na,authentic\n{last}\n")
+        for truths in ({"a": CLEAN, "b": truth}, {"a": CLEAN}):
+            with refused("s.csv: row 3: case b: the official scorer fails: more cells in this row than the header"):
+                official.read(path, truths)
+
+
 def test_rows_beyond_the_solution_are_not_looked_at(tmp_path: Path) -> None:
     found = official.read(submission(tmp_path / "s.csv", "authentic", "rubbish"), {"a": CLEAN})
     assert [(case, answer.instances) for case, answer in found] == [("a", None)]

@@ -227,7 +227,7 @@ def test_good_cells(cell: str, quick: bool) -> None:
 
 def test_numbers_past_31_bits_are_refused_in_images_of_any_size(refused) -> None:
     for cell in ("[2147483648, 1]", "[1, 2147483648]", "[1, 2];[3, 2147483648]"):
-        with refused("run list holds '2147483648'; use whole numbers below 2^31 only"):
+        with refused("run list holds '2147483648'; use whole numbers from 1 to 2^31 - 1, e.g. [1, 2, 4, 1]"):
             recodai.parse(cell, ANY_SIZE)
     assert recodai._quick("[1, 2147483647]", ANY_SIZE) is not None
 
@@ -267,15 +267,15 @@ BAD_CELLS = {
     "[1, 3];[5, -2]": "instance 2 of 2: run length -2 found",
     "[0, 2]": "run start 0 found; starts count from 1",
     "[-1, 2]": "run start -1 found; starts count from 1",
-    "[1.0, 2]": "run list holds '1.0'; use whole numbers below 2^31 only",
+    "[1.0, 2]": "run list holds '1.0'; use whole numbers from 1 to 2^31 - 1, e.g. [1, 2, 4, 1]",
     "[1, 2.5]": "run list holds '2.5'",
     "[1e0, 2]": "run list holds '1.0'",
-    "[true, 2]": "run list holds 'True'",
-    '["1", 2]': "run list holds '1'",
-    "[null, 2]": "run list holds 'None'",
-    "[NaN, 2]": "run list holds 'nan'",
+    "[true, 2]": "run list holds 'true'",
+    '["1", 2]': "run list holds '\"1\"'",
+    "[null, 2]": "run list holds 'null'",
+    "[NaN, 2]": "run list holds 'NaN'",
     "[[1, 2]]": "run list holds '[1, 2]'",
-    "[2147483648, 1]": "run list holds '2147483648'; use whole numbers below 2^31 only",
+    "[2147483648, 1]": "run list holds '2147483648'; use whole numbers from 1 to 2^31 - 1, e.g. [1, 2, 4, 1]",
     "[1, 99999999999999999999]": "run list holds '99999999999999999999'",
     "[1, 18446744073709551617]": "run list holds '18446744073709551617'",  # 2^64 + 1
     "[9223372036854775807, 9223372036854775807]": "run list holds '9223372036854775807'",  # the end would be -3
@@ -332,7 +332,7 @@ def test_official_submissions(vector: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_all_that_is_wrong_comes_at_once(tmp_path: Path) -> None:
-    truths = dict.fromkeys("abcdefg", TRUTHS["2"])
+    truths = dict.fromkeys("abcdefgh", TRUTHS["2"])
     path = text(
         tmp_path / "s.csv",
         "\ufeffcase_id,annotation\r\n"  # row 1
@@ -345,7 +345,8 @@ def test_all_that_is_wrong_comes_at_once(tmp_path: Path) -> None:
         'd.png,"[1, 3]"\r\n'  # row 8
         'e,"[1,\r\n 99]"\r\n'  # rows 9 and 10
         "x,authentic\r\n"
-        'f,"[1, 3"\r\n',
+        'f,"[1, 3"\r\n'
+        "h,[1, 3]\r\n",
     )
     answers, problems = split(path, truths)
     assert list(answers) == ["b"] and same(answers["b"], TRUTHS["2"].instances)
@@ -358,6 +359,7 @@ def test_all_that_is_wrong_comes_at_once(tmp_path: Path) -> None:
         (10, "e"),
         (11, "x"),
         (12, "f"),
+        (13, "h"),
         (None, "d"),
         (None, "g"),
     ]
@@ -368,6 +370,7 @@ def test_all_that_is_wrong_comes_at_once(tmp_path: Path) -> None:
             "a run ends at pixel 99",
             "unknown case id; take",
             "'[1, 3' has no closing ]; put double quotes",
+            "more cells in this row than the header has; put double quotes",
             "nothing for this case id",
         ]
         + ["nothing for this case id"],
@@ -375,7 +378,7 @@ def test_all_that_is_wrong_comes_at_once(tmp_path: Path) -> None:
     ):
         assert said in found.text, found
     message = str(FileProblems(path, problems))
-    assert message.splitlines()[0] == f"{path}: 10 problems:" and len(message.splitlines()) == 11
+    assert message.splitlines()[0] == f"{path}: 11 problems:" and len(message.splitlines()) == 12
     assert "\n  row 6: case b: this case id occurs twice (first in row 4)" in message
 
 
@@ -449,15 +452,24 @@ def test_a_solution_names_all_its_bad_rows(tmp_path: Path) -> None:
             ["a", "[1, 3]", "[4, 5]"],
             ["c", "", "[4, 5]"],
             ["d", "authentic"],
+            ["e", "[1", " 3]", "[4, 5]"],
         ],
     )
     with pytest.raises(FileProblems) as caught:
         recodai.read_solution(path)
-    assert [(found.row, found.case_id) for found in caught.value.problems] == [(3, "b"), (4, "a"), (5, "c"), (6, "d")]
+    assert [(found.row, found.case_id) for found in caught.value.problems] == [
+        (3, "b"),
+        (4, "a"),
+        (5, "c"),
+        (6, "d"),
+        (7, "e"),
+    ]
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"{path}: 4 problems:"
+    assert lines[0] == f"{path}: 5 problems:"
     for line, said in zip(
-        lines[1:], ["shape '' is not [H, W]", "occurs twice", "'' is no answer", "too few"], strict=True
+        lines[1:],
+        ["shape '' is not [H, W]", "occurs twice", "'' is no answer", "too few cells", "more cells in this row"],
+        strict=True,
     ):
         assert said in line
 

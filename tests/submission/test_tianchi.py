@@ -57,7 +57,7 @@ def one(tmp_path: Path, data: bytes, size: tuple[int, int] = SIZE) -> Answer | P
 
 
 @settings(max_examples=40, deadline=None)
-@given(images=st.lists(MASKS, max_size=4))
+@given(images=st.lists(MASKS, min_size=1, max_size=4))
 @pytest.mark.parametrize("name", ["a.zip", "folder"])
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, name: str, images: list[np.ndarray]) -> None:
     path = tmp_path_factory.mktemp("tianchi") / name
@@ -102,6 +102,22 @@ def test_any_of_the_three_folders_may_be_given(given_: str, tmp_path: Path) -> N
     assert [case for case, _ in tianchi.read(tmp_path / given_, truths("a"))] == ["a"]
 
 
+@pytest.mark.parametrize("names", [[], ["a.txt", ".DS_Store"], ["other/a.png"], [f"{INSIDE}deep/a.png"]])
+def test_a_folder_without_masks(names: list[str], tmp_path: Path, refused) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(BLANK)
+    with refused(f"{tmp_path}: no PNG masks in it", INSIDE):
+        list(tianchi.read(tmp_path, truths("a")))
+
+
+def test_empty_folders_within_do_not_hide_the_masks(tmp_path: Path) -> None:
+    (tmp_path / INSIDE).mkdir(parents=True)
+    (tmp_path / "a.png").write_bytes(BLANK)
+    found = [one for one in tianchi.read(tmp_path, truths("a")) if not isinstance(one, Problem)]
+    assert [case for case, _ in found] == ["a"]
+
+
 def test_soft_masks_are_cut_and_kept(tmp_path: Path) -> None:
     values = np.array([[0, 127, 128, 255, 1], [0, 0, 0, 0, 254], [9] * 5, [200] * 5], np.uint8)
     found = one(tmp_path, png(values))
@@ -129,16 +145,16 @@ def test_black_that_is_called_transparent_stays_black(tmp_path: Path) -> None:
     assert isinstance(found, Answer) and np.array_equal(masks_of(found), mask > 0)
 
 
-def coloured() -> bytes:
+def coloured(channel: int) -> bytes:
     pixels = np.zeros((*SIZE, 3), np.uint8)
-    pixels[1, 2, 1] = 255
+    pixels[1, 2, channel] = 255
     return png(pixels)
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (coloured(), "in colour"),
+        *((coloured(channel), "in colour") for channel in range(3)),
         (png(np.zeros((5, 4), np.uint8)), "mask is 5 x 4, its image 4 x 5"),
         (png(np.zeros(SIZE, np.uint8), "TIFF"), "no PNG"),
         (png(np.zeros(SIZE, np.uint8), "JPEG"), "no PNG"),
@@ -147,7 +163,7 @@ def coloured() -> bytes:
         (BLANK[:46], "truncated"),
         (BLANK[:45] + b"\xff" + BLANK[46:], "damaged"),
     ],
-    ids=["colour", "turned", "tiff", "jpeg", "empty", "text", "cut", "flipped"],
+    ids=["red", "green", "blue", "turned", "tiff", "jpeg", "empty", "text", "cut", "flipped"],
 )
 def test_bad_masks(data: bytes, said: str, tmp_path: Path) -> None:
     found = one(tmp_path, data)
