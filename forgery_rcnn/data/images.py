@@ -120,15 +120,19 @@ def _picture(path: Path, image: Image.Image, alpha: Literal["over_white", "ignor
         notes.append("alpha over white")
         layer = image.convert("RGBA")
         pixels = np.asarray(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
+    elif mode == "L":
+        pixels = np.repeat(np.asarray(image)[:, :, None], 3, axis=2)  # Pillow's own RGB takes four bytes a pixel
     else:
-        if mode not in ("RGB", "L"):
+        if mode != "RGB":
             notes.append(f"{mode} converted to RGB")
         pixels = np.asarray(image.convert("RGB"))
     if pixels.shape != (image.height, image.width, 3):
         raise InputError(
             f"{path}: decoded to {pixels.shape}, its header says {image.height} x {image.width}; save it anew"
         )
-    return Picture(np.array(pixels, np.uint8, order="C"), mode, tuple(notes))  # Pillow's own arrays are read-only
+    if not pixels.flags.writeable or not pixels.flags.c_contiguous:  # Pillow's own arrays are read-only
+        pixels = np.array(pixels, np.uint8, order="C")
+    return Picture(pixels, mode, tuple(notes))
 
 
 def _eight_bit(path: Path, values: np.ndarray) -> tuple[np.ndarray, str]:
