@@ -29,7 +29,7 @@ results: venv
 	$(PY) edarnn.py overfit_few --out runs/overfit_few
 	PYTHONPATH=. $(PY) benchmarks/record.py docs/results/overfit.md runs/overfit_one runs/overfit_few
 
-# Speed of the metric against its dense definition, and the picture of docs/metric.md: 5 minutes.
+# Speed of the metric against its dense definition, and the picture of docs/metric.md: 6 minutes.
 bench: venv
 	PYTHONPATH=. $(PY) benchmarks/metric.py docs/results/metric.md
 	PYTHONPATH=. $(PY) benchmarks/worked_picture.py docs/metric.png
