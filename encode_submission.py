@@ -222,14 +222,17 @@ def _finish(job: Job, written: Path, done: Results, screen: Screen) -> None:
         found = report.summary(rows)
         (out / "report.csv").write_text(report.to_csv(rows), encoding="utf-8")
         (out / "report.json").write_text(report.to_json(found, rows), encoding="utf-8")
-        scored = numbers.Scored(rows)
-        for line in (
-            numbers.image_lines(scored, numbers.intervals(scored, Resampling())) if whether else report.lines(found)
-        ):
+        for line in _calls(rows) if whether else report.lines(found):
             screen.say(line)
         screen.say(f"report: {out / 'report.csv'}, {out / 'report.json'}")
     if done.drawn:
         screen.say(f"pictures: {out / 'overlays'}/")
+
+
+def _calls(rows: list[report.ImageRow]) -> list[str]:
+    """The report on a file that says which images are forged, and not where."""
+    scored = numbers.Scored(rows)
+    return numbers.image_lines(rows, numbers.intervals(scored, Resampling()), numbers.trivial(scored))
 
 
 if __name__ == "__main__":

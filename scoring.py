@@ -105,9 +105,10 @@ def main(argv: list[str] | None = None) -> int:
     if job.compare:
         return _compare(job, job.compare)
     if job.submission:
-        found, truths = formats.detect(job.submission), _truths(job, job.submission)
-        scored = _in_order(numbers.collect(_answers(job, job.submission, truths)), truths)
-        return _report(job, scored, found.masks) if found.says == "where" else _report_calls(job, scored)
+        layout = formats.detect(job.submission)
+        truths = _truths(job, job.submission, layout)
+        scored = _in_order(numbers.collect(_answers(job, job.submission, layout, truths)), truths)
+        return _report(job, scored, layout.masks) if layout.says == "where" else _report_calls(job, scored)
     from forgery_rcnn.engine import evaluate, runlog
 
     how = (job.device, job.precision)
@@ -118,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     return _report(job, numbers.collect(each), masks)
 
 
-def _truths(job: Job, path: Path) -> dict[str, Truth]:
+def _truths(job: Job, path: Path, layout: formats.Format) -> dict[str, Truth]:
     assert job.solution is not None
     if not job.solution.is_dir():
         return recodai.read_solution(job.solution)
@@ -126,7 +127,7 @@ def _truths(job: Job, path: Path) -> dict[str, Truth]:
         raise InputError(f"--strict matches rows by position, {job.solution} is a folder; pass a solution CSV")
     from forgery_rcnn.data import truths
 
-    asked = formats.detect(path).read(path, {})  # nothing is known yet, so every id comes back as unknown
+    asked = layout.read(path, {})  # nothing is known yet, so every id comes back as unknown
     cases = [found.case_id for found in asked if isinstance(found, Problem) and found.case_id]
     known, more = truths.of_folder(job.solution, cases), truths.unanswered(job.solution, cases)
     if more:
@@ -137,9 +138,10 @@ def _truths(job: Job, path: Path) -> dict[str, Truth]:
     return known
 
 
-def _answers(job: Job, path: Path, truths: dict[str, Truth]) -> Iterator[tuple[str, Answer, Truth]]:
+def _answers(
+    job: Job, path: Path, layout: formats.Format, truths: dict[str, Truth]
+) -> Iterator[tuple[str, Answer, Truth]]:
     """Every image's answer beside its truth. Raises FileProblems at the end unless --lenient."""
-    layout = formats.detect(path)
     if job.strict:
         if layout is not formats.FORMATS["recodai"]:
             raise InputError(f"{path}: --strict is the Recod.ai/LUC scorer's way; this is {layout.title}")
@@ -190,7 +192,7 @@ def _report_calls(job: Job, scored: numbers.Scored) -> int:
     found: dict[str, Any] = report.summary(scored.rows)
     found |= {"contract": numbers.IMAGE_CONTRACT, "numbers": numbers.intervals(scored, how)}
     found |= {"baselines": numbers.trivial(scored), "strata": strata.by_stratum(scored, how)}
-    print("\n".join(numbers.image_lines(scored, found["numbers"])))
+    print("\n".join(numbers.image_lines(scored.rows, found["numbers"], found["baselines"])))
     _write(job, found, scored.rows)
     return 0
 
@@ -216,8 +218,9 @@ def _budget_bar(found: dict[str, Any], out: Path) -> Path:
 
 def _compare(job: Job, paths: tuple[Path, Path]) -> int:
     """Print the comparison and draw the images that moved most."""
-    for path in paths:
-        if formats.detect(path).says != "where":
+    layouts = [formats.detect(path) for path in paths]
+    for path, layout in zip(paths, layouts, strict=True):
+        if layout.says != "where":
             raise InputError(f"{path}: says which images are forged, not where; --compare is of oF1, score it alone")
     rows: list[list[report.ImageRow]] = [[], []]
     regions: list[dict[str, Instances | None]] = [
@@ -226,8 +229,8 @@ def _compare(job: Job, paths: tuple[Path, Path]) -> int:
     ]  # without the heat maps, of which a submission may hold gigabytes
     truths: dict[str, Instances | None] = {}
     for side, path in enumerate(paths):
-        known = _truths(job, path)
-        for case, answer, truth in _answers(job, path, known):
+        known = _truths(job, path, layouts[side])
+        for case, answer, truth in _answers(job, path, layouts[side], known):
             rows[side].append(report.image_row(case, answer, truth))
             regions[side][case], truths[case] = answer.instances, truth.instances
         rows[side] = list(_in_order(numbers.Scored(rows[side]), known).rows)

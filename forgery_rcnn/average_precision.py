@@ -159,9 +159,8 @@ class Table:
         weights, scores = weights[drawn], self.score[drawn]
         ends = np.append(scores[1:] != scores[:-1], True)[: len(drawn)]  # of each group of copies and of equal scores
         found = np.cumsum(self.hits[:, drawn] * weights, axis=1)[:, ends]
-        precision = np.zeros(
-            (len(IOUS), found.shape[1] + 1)
-        )  # the last one, 0, stands for a recall that is not reached
+        # The last one, 0, stands for a recall that is not reached.
+        precision = np.zeros((len(IOUS), found.shape[1] + 1))
         np.divide(found, np.cumsum(weights)[ends], out=precision[:, :-1])
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         read = [line[np.searchsorted(recall, RECALLS)] for line, recall in zip(best, found / total, strict=True)]

@@ -42,19 +42,20 @@ def interval(
     if count == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
     value = float(statistic(np.arange(count)))
-    if count == 1:
-        return Interval(value, math.nan, math.nan, 1)
-    drawn = [float(statistic(rng.integers(0, count, count))) for _ in range(resamples)]
-    return Interval(value, *bounds(np.array(drawn, np.float64)), count)
+    drawn = [float(statistic(rng.integers(0, count, count))) for _ in range(resamples if count > 1 else 0)]
+    return percentiles(value, np.array(drawn, np.float64), count)
 
 
-def bounds(drawn: np.ndarray) -> tuple[float, float]:
-    """(R,) float64 statistics of the resamples -> lower and upper bound; NaN when more than half of them are NaN."""
+def percentiles(value: float, drawn: np.ndarray, count: int) -> Interval:
+    """A number of `count` images, and (R,) float64 the same of the resamples -> Interval.
+
+    The bounds are NaN for fewer than two images, without resamples, and when more than half of the resamples are NaN.
+    """
     defined = drawn[~np.isnan(drawn)]
-    if not defined.size or 2 * defined.size < drawn.size:
-        return math.nan, math.nan
+    if count < 2 or not defined.size or 2 * defined.size < drawn.size:
+        return Interval(value, math.nan, math.nan, count)
     low, high = np.quantile(defined, LEVELS)
-    return float(low), float(high)
+    return Interval(value, float(low), float(high), count)
 
 
 def mean_interval(values: np.ndarray, rng: np.random.Generator, resamples: int = 1000) -> Interval:
@@ -71,10 +72,8 @@ def mean_interval(values: np.ndarray, rng: np.random.Generator, resamples: int =
     count = int(defined.sum())
     if count == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
-    value = float(values[defined].mean())
-    if count == 1:
-        return Interval(value, math.nan, math.nan, 1)
-    return Interval(value, *bounds(_drawn_means(np.where(defined, values, 0.0), defined, rng, resamples)), count)
+    drawn = _drawn_means(np.where(defined, values, 0.0), defined, rng, resamples if count > 1 else 0)
+    return percentiles(float(values[defined].mean()), drawn, count)
 
 
 def _drawn_means(filled: np.ndarray, defined: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:

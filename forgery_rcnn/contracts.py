@@ -12,7 +12,7 @@ import numpy as np
 from forgery_rcnn import metrics
 from forgery_rcnn.bootstrap import Interval, Resampling
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.report import ImageRow, said_of_all
+from forgery_rcnn.report import ImageRow, compared, said_of_all
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ def verdict(judged: Judged) -> str:
     gap = judged.gap
     if math.isnan(gap.value):
         return "no image was scored"
+    said = compared(gap.value, f"everything {judged.best}")
     if abs(gap.value) < 1e-9:
-        return f"no better and no worse than calling everything {judged.best}"
-    said = f"{abs(gap.value):.4f} {'above' if gap.value > 0 else 'BELOW'} calling everything {judged.best}"
+        return said
     if math.isnan(gap.low):
         return f"{said}; there is no 95 % interval"
     return f"{said}, but the 95 % interval of the difference holds 0" if gap.low <= 0 <= gap.high else said

@@ -11,9 +11,9 @@ import numpy as np
 
 from forgery_rcnn import ranking
 from forgery_rcnn.average_precision import CocoImage, Table, all_pixels, average_precision, coco_image
-from forgery_rcnn.bootstrap import Interval, Resampling, bounds, wilson
+from forgery_rcnn.bootstrap import Interval, Resampling, percentiles, wilson
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
-from forgery_rcnn.report import ImageRow, image_row, said_of_all
+from forgery_rcnn.report import ImageRow, compared, image_row, said_of_all
 
 PIXELS = {
     "of1": "oF1",
@@ -49,9 +49,9 @@ AP = {
     "box_ap50": "box AP 0.50",
     "box_ap75": "box AP 0.75",
 }
-
-
 KINDS: Mapping[str, Literal["segm", "bbox"]] = {"mask": "segm", "box": "bbox"}
+Baselines = Mapping[str, Mapping[str, float]]
+"""What `trivial` gives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,8 @@ def _decided(rows: Sequence[ImageRow], how: Resampling) -> dict[str, Interval]:
     tp, fp, fn, tn = ranking.confusion(called, positive)
     counts = np.array((tp, fp, fn, tn))
     drawn = how.rng().multinomial(len(rows), counts / max(len(rows), 1), how.count)
-    out = _bounded(ranking.call_rates(counts), ranking.call_rates(drawn), len(rows))
+    rates, resampled = ranking.call_rates(counts), ranking.call_rates(drawn)
+    out = {name: percentiles(float(rate), resampled[name], len(rows)) for name, rate in rates.items()}
     return out | {"false_alarm_rate": wilson(fp, fp + tn), "missed_rate": wilson(fn, fn + tp)}
 
 
@@ -142,9 +143,12 @@ def _ap(kind: str, table: Table, index: np.ndarray, how: Resampling) -> dict[str
     """One resample serves the three numbers of the masks, or of the boxes."""
     rng = how.rng()
     drawn = np.array([table.resampled(rng.choice(index, len(index))) for _ in range(how.count)]).reshape(-1, 3)
-    names = [f"{kind}_ap", f"{kind}_ap50", f"{kind}_ap75"]
-    values = dict(zip(names, _ap_of(table, index), strict=True))
-    return _bounded(values, dict(zip(names, drawn.T, strict=True)), len(index))
+    found = zip(_ap_names(kind), _ap_of(table, index), drawn.T, strict=True)
+    return {name: percentiles(value, column, len(index)) for name, value, column in found}
+
+
+def _ap_names(kind: str) -> list[str]:
+    return [f"{kind}_ap", f"{kind}_ap50", f"{kind}_ap75"]
 
 
 def _ap_of(table: Table, index: np.ndarray) -> tuple[float, float, float]:
@@ -152,14 +156,6 @@ def _ap_of(table: Table, index: np.ndarray) -> tuple[float, float, float]:
     if len(set(index.tolist())) < len(table.true_counts) or table.tied():
         return table.resampled(index)
     return table.ap, table.ap50, table.ap75
-
-
-def _bounded(values: Mapping[str, float], drawn: Mapping[str, np.ndarray], count: int) -> dict[str, Interval]:
-    few = count < 2
-    return {
-        name: Interval(float(value), *((math.nan, math.nan) if few else bounds(drawn[name])), count)
-        for name, value in values.items()
-    }
 
 
 def trivial(scored: Scored) -> dict[str, dict[str, float]]:
@@ -180,30 +176,23 @@ def trivial(scored: Scored) -> dict[str, dict[str, float]]:
         for kind, table in scored.everything.items():
             found = table.resampled(scored.index)
             found = found if answer == "forged" else tuple(0.0 * value for value in found)
-            numbers |= dict(zip((f"{kind}_ap", f"{kind}_ap50", f"{kind}_ap75"), found, strict=True))
+            numbers |= dict(zip(_ap_names(kind), found, strict=True))
         out[answer] = numbers
     return out
 
 
-def lines(
-    found: Mapping[str, Interval], baselines: Mapping[str, Mapping[str, float]], tied: Literal["tied", "ranked"]
-) -> list[str]:
+def lines(found: Mapping[str, Interval], baselines: Baselines, tied: Literal["tied", "ranked"]) -> list[str]:
     """`intervals` beside `trivial` -> a table; what is not known is left out. `tied`: instances have equal scores."""
-
-    def alike(name: str) -> str:
-        values = (baselines[answer][name] for answer in ("authentic", "forged"))
-        return "".join("       n/a" if math.isnan(value) else f"{value:>10.4f}" for value in values)
-
     table = [f"{'':<92}everything called"]
     table.append(f"{'pixels, mean over images':<36}{'all images':<26}{'forged images':<26} authentic    forged")
     for name, title in _known(PIXELS, found):
-        table.append(f"  {title:<34}{found[name]!s:<26}{found[name + '_forged']!s:<26}{alike(name)}")
+        table.append(f"  {title:<34}{found[name]!s:<26}{found[name + '_forged']!s:<26}{_beside(baselines, name)}")
     table.append("images, forged or authentic")
-    table += [f"  {title:<34}{found[name]!s:<52}{alike(name)}" for name, title in _known(IMAGES, found)]
+    table += [f"  {title:<34}{found[name]!s:<52}{_beside(baselines, name)}" for name, title in _known(IMAGES, found)]
     known = _known(AP, found)
     if known:
         table.append(f"instances, COCO AP{' (equal scores are one operating point)' if tied == 'tied' else ''}")
-        table += [f"  {title:<34}{found[name]!s:<52}{alike(name)}" for name, title in known]
+        table += [f"  {title:<34}{found[name]!s:<52}{_beside(baselines, name)}" for name, title in known]
     return table
 
 
@@ -211,19 +200,21 @@ def _known(names: Mapping[str, str], found: Mapping[str, Interval]) -> list[tupl
     return [(name, title) for name, title in names.items() if name in found and not math.isnan(found[name].value)]
 
 
-def image_lines(scored: Scored, found: Mapping[str, Interval]) -> list[str]:
+def _beside(baselines: Baselines, name: str) -> str:
+    """Two cells: what calling everything authentic, and everything forged, gives."""
+    values = (baselines[answer][name] for answer in ("authentic", "forged"))
+    return "".join("       n/a" if math.isnan(value) else f"{value:>10.4f}" for value in values)
+
+
+def image_lines(rows: Sequence[ImageRow], found: Mapping[str, Interval], baselines: Baselines) -> list[str]:
     """The report on answers that only say whether an image is forged, ending with a verdict beside the trivial baseline."""
-    rows, alike = scored.rows, trivial(scored)
     forged = sum(row.label == "forged" for row in rows)
     table = [f"images {len(rows)} (forged {forged}, authentic {len(rows) - forged})"]
     table.append(f"{'':<60} everything called authentic    forged")
-    for name, title in _known(IMAGES, found):
-        said = "".join("       n/a" if math.isnan(alike[a][name]) else f"{alike[a][name]:>10.4f}" for a in alike)
-        table.append(f"  {title:<34}{found[name]!s:<43}{said}")
+    table += [f"  {title:<34}{found[name]!s:<43}{_beside(baselines, name)}" for name, title in _known(IMAGES, found)]
     table.append(f"contract: {IMAGE_CONTRACT}")
-    gap = found["f1"].value - alike["forged"]["f1"]
+    gap = found["f1"].value - baselines["forged"]["f1"]
     if math.isnan(gap):
         return [*table, "verdict: no image is forged, and none was called so: there is no F1"]
-    if abs(gap) < 1e-9:
-        return [*table, "verdict: no better and no worse than calling every image forged"]
-    return [*table, f"verdict: F1 is {abs(gap):.4f} {'above' if gap > 0 else 'BELOW'} calling every image forged"]
+    said = compared(gap, "every image forged")
+    return [*table, f"verdict: {said if abs(gap) < 1e-9 else f'F1 is {said}'}"]

@@ -232,10 +232,18 @@ def verdict(found: dict[str, Any]) -> str:
         ),
         key=lambda pair: pair[1],
     )
-    gap = found["of1_mean"] - best
+    return compared(found["of1_mean"] - best, name)
+
+
+def compared(gap: float, baseline: str) -> str:
+    """How far a number is from that of a trivial answer, in words.
+
+    >>> compared(-0.25, "every image forged")
+    '0.2500 BELOW calling every image forged'
+    """
     if abs(gap) < 1e-9:
-        return f"no better and no worse than calling {name}"
-    return f"{abs(gap):.4f} {'above' if gap > 0 else 'BELOW'} calling {name}"
+        return f"no better and no worse than calling {baseline}"
+    return f"{abs(gap):.4f} {'above' if gap > 0 else 'BELOW'} calling {baseline}"
 
 
 def to_csv(rows: Sequence[ImageRow]) -> str:

@@ -113,9 +113,8 @@ def _write(file: TextIO, header: Iterable[str], rows: Iterable[Iterable[object]]
     writer, careful = (csv.writer(file, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
     writer.writerow(header)
     for row in rows:
-        cells = [
-            safe(cell) for cell in row
-        ]  # a lone carriage return ends a line for readers, and no quote is put by itself
+        cells = [safe(cell) for cell in row]
+        # A lone carriage return ends a line for readers, and is not quoted by itself.
         (careful if any("\r" in cell for cell in cells if isinstance(cell, str)) else writer).writerow(cells)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from dataclasses import astuple
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +18,9 @@ from forgery_rcnn.instances import ANY_SIZE, Instances
 from forgery_rcnn.metrics import ErrorBudget
 from forgery_rcnn.rle import EMPTY, Runs, runs_of
 from forgery_rcnn.submission import recodai
+from tests.official_vectors import VECTORS
 
-VECTORS = json.loads((Path(__file__).parent / "of1_vectors.json").read_text())["image"]
+IMAGES = VECTORS["image"]
 # Scored by the official scorer; our reader refuses the file (a length past the end, a misspelt `authentic`, an empty cell).
 STRICTER = {
     "prediction out of range is clipped",
@@ -65,14 +64,14 @@ def side(text: Any, shape: Any) -> Instances | None:
 
 
 @pytest.mark.parametrize(
-    "vector", [pytest.param(v, id=v["name"]) for v in VECTORS if "score" in v and v["name"] not in STRICTER]
+    "vector", [pytest.param(v, id=v["name"]) for v in IMAGES if "score" in v and v["name"] not in STRICTER]
 )
 def test_official_scores(vector: dict[str, Any]) -> None:
     predicted, true = (side(vector[name], vector["shape"]) for name in ("prediction", "label"))
     assert metrics.image_score(predicted, true) == pytest.approx(vector["score"], abs=1e-12)
 
 
-@pytest.mark.parametrize("vector", [pytest.param(v, id=v["name"]) for v in VECTORS if isinstance(v["prediction"], str)])
+@pytest.mark.parametrize("vector", [pytest.param(v, id=v["name"]) for v in IMAGES if isinstance(v["prediction"], str)])
 def test_official_errors_and_what_only_we_refuse(vector: dict[str, Any], refused) -> None:
     if "error" in vector or vector["name"] in STRICTER:
         with refused():

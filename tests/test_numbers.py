@@ -379,7 +379,8 @@ def test_no_nan_is_printed(part: Scored) -> None:
 @each_part
 def test_no_nan_is_printed_of_calls(part: Scored) -> None:
     for scored in (part, Scored([without_regions(row) for row in part.rows])):
-        assert "nan" not in "\n".join(numbers.image_lines(scored, intervals(scored, HOW)))
+        table = numbers.image_lines(scored.rows, intervals(scored, HOW), numbers.trivial(scored))
+        assert "nan" not in "\n".join(table)
 
 
 @pytest.mark.parametrize("name", ["f1", "mask_ap"])
@@ -418,7 +419,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def image_lines(part: Scored) -> list[str]:
-    return numbers.image_lines(part, intervals(part, NONE))
+    return numbers.image_lines(part.rows, intervals(part, NONE), numbers.trivial(part))
 
 
 def test_lines_of_calls_end_with_a_verdict() -> None:

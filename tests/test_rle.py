@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,22 +13,8 @@ from hypothesis.extra import numpy as hnp
 from forgery_rcnn import rle
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.rle import AALTOES, EMPTY, RECODAI, RleDialect, decode, encode, joined, mask_of, runs_of, turned
+from tests.official_vectors import STRICTER, VECTORS
 
-VECTORS = json.loads((Path(__file__).parent / "of1_vectors.json").read_text())
-# The official scorer makes something of these; a reader that did the same would score a broken file in silence.
-STRICTER = {
-    "equal starts, first has length 0",
-    "past the end",
-    "start past the end",
-    "start 0",
-    "start 0 length 1",
-    "negative start",
-    "zero length",
-    "negative length",
-    "floats are truncated",
-    "strings in list",
-    "true/false",
-}
 light = settings(max_examples=60, deadline=None)
 sides = st.integers(1, 12)
 masks = sides.flatmap(lambda h: sides.flatmap(lambda w: hnp.arrays(bool, (h, w))))

@@ -12,17 +12,28 @@ from forgery_rcnn.data import images
 from forgery_rcnn.errors import InputError
 
 LIGHT = 192  # a mask image's white is at least this in every channel, its black at most 255 less this
+ENDINGS = ("", "_mask", "_gt")  # of a mask's name after its image's stem; "" fits every name
 SUFFIXES = (".npy", *images.EXTENSIONS)
 
 
 def find(folder: Path, stem: str) -> Path | None:
     """The mask of case `stem` in `folder`: STEM.npy, or an image STEM.png, STEM_mask.png or STEM_gt.png; none = None."""
-    for name in (stem, f"{stem}_mask", f"{stem}_gt"):
+    for ending in ENDINGS:
         for suffix in SUFFIXES:
-            path = folder / f"{name}{suffix}"
+            path = folder / f"{stem}{ending}{suffix}"
             if path.is_file():
                 return path
     return None
+
+
+def case_of(path: Path) -> str:
+    """The case that a mask file is of, by its name: the inverse of `find`.
+
+    >>> case_of(Path("47_mask.png")), case_of(Path("47.npy"))
+    ('47', '47')
+    """
+    ending = next(ending for ending in reversed(ENDINGS) if path.stem.endswith(ending))
+    return path.stem.removesuffix(ending)
 
 
 def read(path: Path, size: tuple[int, int] | None = None, image_name: str = "") -> np.ndarray:

@@ -35,8 +35,7 @@ def unanswered(folder: Path, cases: Collection[str]) -> int:
     if (folder / "train_images").is_dir():
         known = {record.case_id for record in records.scan(folder) if record.part == "train"}
     else:
-        stems = (path.stem for path in folder.iterdir() if path.suffix.lower() in masks.SUFFIXES)
-        known = {stem.removesuffix("_mask").removesuffix("_gt") for stem in stems}
+        known = {masks.case_of(path) for path in folder.iterdir() if path.suffix.lower() in masks.SUFFIXES}
     return len(known - set(cases))
 
 

@@ -15,9 +15,8 @@ from forgery_rcnn.instances import ANY_SIZE, MAX_PIXELS, Answer
 from forgery_rcnn.submission import archives, one_mask
 
 NPZ = archives.Limits(members=16, member_bytes=512 * 2**20, total_bytes=512 * 2**20)  # one array is asked for
-HEAD = (
-    2**14
-)  # bytes that the header of an array, or what a zip needs beside its member, may take; numpy stops at 10,000
+# Bytes that the header of an array, or what a zip needs beside its member, may take; numpy stops at 10,000.
+HEAD = 2**14
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _DAMAGED = (ValueError, KeyError, SyntaxError, TypeError, OverflowError, TokenError, RecursionError, MemoryError)
 

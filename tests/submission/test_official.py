@@ -16,8 +16,8 @@ from forgery_rcnn import metrics, rle
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import ANY_SIZE, Instances, Truth
 from forgery_rcnn.submission import official, recodai
+from tests.official_vectors import VECTORS
 
-VECTORS = json.loads((Path(__file__).parents[1] / "of1_vectors.json").read_text())
 SIZE = (8, 10)
 RUNS = "[1, 3, 9, 3]"
 CLEAN, FORGED = Truth(ANY_SIZE, None), Truth(SIZE, recodai.parse(RUNS, SIZE))

@@ -18,26 +18,12 @@ from forgery_rcnn import metrics, rle
 from forgery_rcnn.errors import FileProblems, InputError, Problem
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
 from forgery_rcnn.submission import official, recodai
+from tests.official_vectors import STRICTER, VECTORS
 
-VECTORS = json.loads((Path(__file__).parents[1] / "of1_vectors.json").read_text())
 SIZE = (4, 5)
 TRUTHS = {
     "1": Truth(SIZE, None),
     "2": Truth(SIZE, Instances(SIZE, (np.array([[0, 3]]), np.array([[5, 2]])))),
-}
-# What the official scorer reads and the checked mode refuses, because nobody means it.
-STRICTER = {
-    "equal starts, first has length 0",
-    "past the end",
-    "start past the end",
-    "start 0",
-    "start 0 length 1",
-    "negative start",
-    "zero length",
-    "negative length",
-    "floats are truncated",
-    "strings in list",
-    "true/false",
 }
 
 
