@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from forgery_rcnn.data import images, masks
+from forgery_rcnn.data import content, images, masks
+from forgery_rcnn.data.content import Content
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import boxes_of
 
@@ -22,13 +23,18 @@ WORTH_PROCESSES = 500  # fewer files are read before the processes have started
 
 @dataclass(frozen=True)
 class Record:
-    """One image: its case id (the file's stem), label, files, and the folder it came from."""
+    """One image: its case id, label, files, and the folder it came from.
+
+    hosts: ids of the untampered images it was made of, where the data set tells them: whoever shares one is kept on one
+    side of a split.
+    """
 
     case_id: str
     label: Label
     image: Path
     mask: Path | None = None
     part: Literal["train", "supplemental"] = "train"
+    hosts: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -120,6 +126,8 @@ class Facts:
     forged_pixels: int = 0
     sides: tuple[tuple[int, int], ...] = ()
     """(height, width) of each instance's box, pixels."""
+    content: Content | None = None
+    """What the image shows, to find near-duplicates; None when it could not be read."""
 
 
 def inspect(record: Record) -> Facts:
@@ -137,6 +145,7 @@ def inspect(record: Record) -> Facts:
         areas=tuple(int(mask.sum()) for mask in loaded.masks),
         forged_pixels=int(loaded.masks.any(axis=0).sum()),
         sides=tuple((int(y1 - y0), int(x1 - x0)) for x0, y0, x1, y1 in boxes),
+        content=content.of(loaded.pixels),
     )
 
 

@@ -1,0 +1,120 @@
+"""What an image shows, short enough to compare thousands: which images of a data set are the same picture again?
+
+Candidates come from the perceptual hash (imagehash.phash, 64 bits) in all eight orientations; a candidate counts only
+when its thumbnail agrees tile by tile, because dark fields, and figures of one layout, share a hash without sharing
+their content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+SIDE = 64  # of a thumbnail, pixels
+TILES = 4  # a thumbnail is compared in TILES x TILES tiles
+BITS = 10  # candidates differ in at most this many of 64 bits
+AGREES = 0.9  # least median correlation of the tiles
+FLAT = 3.0  # a tile whose grey levels deviate less than this shows nothing
+BLOCK = 512  # rows compared at once
+
+
+@dataclass(frozen=True)
+class Content:
+    """thumbnail: SIDE * SIDE bytes of grey, the image squeezed to a square; hashes: its pHash in eight orientations."""
+
+    thumbnail: bytes
+    hashes: tuple[int, ...]
+
+
+def of(pixels: np.ndarray) -> Content:
+    """(H, W, 3) uint8 -> Content."""
+    import imagehash
+    from PIL import Image
+
+    small = cv2.cvtColor(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    hashes = (int(str(imagehash.phash(Image.fromarray(view))), 16) for view in _orientations(small))
+    return Content(small.tobytes(), tuple(hashes))
+
+
+def _orientations(square: np.ndarray) -> list[np.ndarray]:
+    """The eight flips and quarter turns, the identity first."""
+    return [np.ascontiguousarray(np.rot90(flip, turns)) for flip in (square, square[:, ::-1]) for turns in range(4)]
+
+
+def same_picture(first: Content, second: Content) -> bool:
+    """Whether two images show the same, up to flips, quarter turns, scale, brightness and compression."""
+    one, other = (np.frombuffer(content.thumbnail, np.uint8).reshape(SIDE, SIDE) for content in (first, second))
+    return any(_agreement(one, view) >= AGREES for view in _orientations(other))
+
+
+def _agreement(one: np.ndarray, other: np.ndarray) -> float:
+    """Median correlation of the tiles that show something in either; of flat images, whether they are equally bright."""
+    tiles = np.stack([_tiles(one), _tiles(other)])
+    deviation = tiles.std(axis=2)
+    shows = (deviation >= FLAT).any(axis=0)
+    if np.count_nonzero(shows) < 2:
+        return float(np.abs(tiles[0] - tiles[1]).max() < FLAT)
+    centred = tiles - tiles.mean(axis=2, keepdims=True)
+    correlation = (centred[0] * centred[1]).mean(axis=1) / np.maximum(deviation.prod(axis=0), 1e-6)
+    return float(np.median(correlation[shows]))
+
+
+def _tiles(square: np.ndarray) -> np.ndarray:
+    """(SIDE, SIDE) -> (TILES * TILES, pixels of a tile) float32."""
+    side = SIDE // TILES
+    cut = square.astype(np.float32).reshape(TILES, side, TILES, side).swapaxes(1, 2)
+    return cut.reshape(TILES * TILES, side * side)
+
+
+def near_duplicates(contents: Sequence[Content]) -> list[tuple[int, int]]:
+    """-> pairs (i, j), i < j, of images that show the same."""
+    if len(contents) < 2:
+        return []
+    upright = np.array([content.hashes[0] for content in contents], np.uint64)
+    turned = np.array([content.hashes for content in contents], np.uint64)
+    pairs = []
+    for start in range(0, len(contents), BLOCK):
+        block = upright[start : start + BLOCK]
+        near = np.zeros((len(block), len(contents)), bool)
+        for orientation in turned.T:
+            near |= np.bitwise_count(block[:, None] ^ orientation[None]) <= BITS
+        pairs += [(start + int(i), int(j)) for i, j in np.argwhere(near) if start + i < j]
+    return [(i, j) for i, j in pairs if same_picture(contents[i], contents[j])]
+
+
+def joined(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
+    """Things 0..count-1 and pairs of them that belong together -> the group of each, named by its first member.
+
+    >>> joined(5, [(3, 1), (4, 3)])
+    [0, 1, 2, 1, 1]
+    """
+    parent = list(range(count))
+
+    def top(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for one, other in links:
+        low, high = sorted((top(one), top(other)))
+        parent[high] = low
+    return [top(node) for node in range(count)]
+
+
+def sharing(labels: Sequence[Iterable[Hashable]]) -> list[tuple[int, int]]:
+    """The labels of each thing -> pairs that link all things with a label in common.
+
+    >>> sharing([["a"], ["b"], ["a", "b"]])
+    [(0, 2), (1, 2)]
+    """
+    first: dict[Hashable, int] = {}
+    return [
+        (first[label], number)
+        for number, own in enumerate(labels)
+        for label in own
+        if first.setdefault(label, number) != number
+    ]
