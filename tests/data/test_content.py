@@ -52,11 +52,10 @@ def test_the_same_picture_is_found_again(name: str) -> None:
     assert content.near_duplicates([content.of(each) for each in pixels]) == [(0, 1)]
 
 
-def test_figures_of_one_layout_are_different_pictures() -> None:
-    first, second = (content.of(figure([field(seed) for seed in seeds])) for seeds in (range(4), range(4, 8)))
-    distances = [bin(first.hashes[0] ^ other).count("1") for other in second.hashes]
-    assert min(distances) <= content.BITS, "the layout is meant to deceive the hash"
-    assert content.near_duplicates([first, second]) == []
+def test_figures_of_one_layout_are_different_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "BITS", 64)  # the hash lets every pair through: the tiles alone decide
+    figures = [content.of(figure([field(seed) for seed in seeds])) for seeds in (range(4), range(4, 8), range(4))]
+    assert content.near_duplicates(figures) == [(0, 2)]
 
 
 def test_two_flat_images_are_one_only_when_equally_bright() -> None:
