@@ -18,6 +18,8 @@ TILES = 4  # a thumbnail is compared in TILES x TILES tiles
 BITS = 10  # candidates differ in at most this many of 64 bits
 AGREES = 0.9  # least median correlation of the tiles
 FLAT = 3.0  # a tile whose grey levels deviate less than this shows nothing
+WHITE = 235  # background of figures
+LEAST = 32  # pixels of a tile that are not background, for it to count
 BLOCK = 512  # rows compared at once
 
 
@@ -51,14 +53,21 @@ def same_picture(first: Content, second: Content) -> bool:
 
 
 def _agreement(one: np.ndarray, other: np.ndarray) -> float:
-    """Median correlation of the tiles that show something in either; of flat images, whether they are equally bright."""
-    tiles = np.stack([_tiles(one), _tiles(other)])
-    deviation = tiles.std(axis=2)
+    """Median correlation of the tiles that show something in either; of flat images, whether they are equally bright.
+
+    What is white in both, with its rim, is left out: gutters and margins are alike in all figures of one layout.
+    """
+    white = cv2.dilate((np.minimum(one, other) >= WHITE).astype(np.uint8), np.ones((3, 3), np.uint8))
+    kept = _tiles(1 - white)
+    enough = kept.sum(axis=1) >= LEAST
+    kept, tiles = kept[enough], np.stack([_tiles(one), _tiles(other)])[:, enough]
+    number = kept.sum(axis=1)
+    centred = (tiles - (tiles * kept).sum(axis=2, keepdims=True) / number[:, None]) * kept
+    deviation = np.sqrt((centred**2).sum(axis=2) / number)
     shows = (deviation >= FLAT).any(axis=0)
     if np.count_nonzero(shows) < 2:
-        return float(np.abs(tiles[0] - tiles[1]).max() < FLAT)
-    centred = tiles - tiles.mean(axis=2, keepdims=True)
-    correlation = (centred[0] * centred[1]).mean(axis=1) / np.maximum(deviation.prod(axis=0), 1e-6)
+        return float(np.abs(one.astype(int) - other).max() < FLAT)
+    correlation = (centred[0] * centred[1]).sum(axis=1) / number / np.maximum(deviation.prod(axis=0), 1e-6)
     return float(np.median(correlation[shows]))
 
 

@@ -25,7 +25,7 @@ def figure(panels: list[np.ndarray]) -> np.ndarray:
     canvas = np.full((460, 580, 3), 255, np.uint8)
     for number, panel in enumerate(panels):
         y, x = 20 + 220 * (number // 2), 20 + 280 * (number % 2)
-        canvas[y : y + 200, x : x + 260] = panel // 12
+        canvas[y : y + 200, x : x + 260] = panel // 4
     return canvas
 
 

@@ -1,0 +1,1 @@
+"""Makes forged figures from pristine images, with masks, manifest and pristine twins."""
