@@ -26,11 +26,20 @@ class DataConfig:
     """Which images, how they are split, and what is done to them before the model sees them."""
 
     root: Path | None = None
-    """Data set in the competition's layout; none = the built-in sample, made on first use."""
+    """Data set in one of the layouts below; none = the built-in sample, made on first use."""
+    layout: Literal["auto", "recodai", "aaltoes", "mediaeval", "mediaeval_val", "tianchi", "casia", "coco", "pairs"] = (
+        "auto"
+    )
+    """How the root is laid out (README, The real data); auto tells by its folders."""
+    masks: Path | None = None
+    """Folder of masks for the images right in root, where the two have no layout."""
     folds: int = 5
     """Number of grouped folds; fold number `fold` is the validation split."""
     fold: int = 0
     split_seed: int = 0
+    split_file: Path | None = None
+    """CSV with columns case_id, part (train, validation, or test: left out) in place of the folds; a split that leaks is
+    refused. None = splits.csv in the data root if there is one, else the folds."""
     single: str = "10017"
     """Case id of the image that stage `single` overfits; where it is missing, one is drawn."""
     few: int = 5
@@ -49,6 +58,10 @@ class DataConfig:
     """Decoded images kept in memory, per loader process, at the model's input size."""
 
     def __post_init__(self) -> None:
+        if self.masks is not None:
+            _require(self.root is not None, f"data.masks is {self.masks}; pass the images' folder as data.root")
+            fits = self.layout in ("auto", "pairs")
+            _require(fits, f"data.masks is given, data.layout is {self.layout}; leave the layout out")
         _require(self.folds >= 2, f"data.folds is {self.folds}; a split needs at least 2")
         _require(
             0 <= self.fold < self.folds, f"data.fold is {self.fold}; with {self.folds} folds use 0..{self.folds - 1}"

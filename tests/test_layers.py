@@ -23,6 +23,7 @@ ROWS = {
     6: ("engine",),
     7: ("recipes", "cli"),
 }
+COMMANDS = 8  # python3 -m forgery_rcnn...
 TORCH_IN_DATA = {"forgery_rcnn.data.augment", "forgery_rcnn.data.dataset"}
 SCRIPTS = ("edarnn", "encode_submission", "scoring")
 OUTSIDE = (*SCRIPTS, "debug", "benchmarks", "tests")  # row 8 and what stands around it: nothing imports these
@@ -55,8 +56,10 @@ IMPORTS = {name: imports(path) for name, path in {**FILES, **AROUND}.items()}
 
 
 def row(module: str) -> int:
-    """The row of a module of the package; the package itself, which holds nothing, is below all."""
+    """The row of a module of the package; the package itself, which holds nothing, is below all, its commands above."""
     parts = module.split(".")
+    if parts[-1] == "__main__":
+        return COMMANDS
     if parts == [PACKAGE]:
         return -1
     (found,) = [number for number, names in ROWS.items() if parts[1] in names] or [None]

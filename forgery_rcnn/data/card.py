@@ -38,6 +38,7 @@ class DataCard:
     baseline_all_authentic: float
     baseline_all_authentic_validation: float | None
     split: dict[str, int]
+    groups: int
     skipped: tuple[str, ...]
 
 
@@ -81,6 +82,7 @@ def measure(
             "full": len(split.full),
             "validation": len(validation),
         },
+        groups=split.groups,
         skipped=tuple(skipped),
     )
 
@@ -105,7 +107,8 @@ def lines(card: DataCard) -> list[str]:
         f"  modes             {', '.join(f'{mode} {count}' for mode, count in card.modes.items())}",
         f"  instances / image {', '.join(f'{n}: {count}' for n, count in card.instances_per_image.items())}",
         f"  forged area       {area} % of the image at q10/25/50/75/90/99; smallest instance {card.smallest_instance} px",
-        f"  split             {', '.join(f'{name} {count}' for name, count in card.split.items())} (by case id)",
+        f"  split             {', '.join(f'{name} {count}' for name, count in card.split.items())}; "
+        f"{card.groups} groups (by case id, host and content)",
         f"  all-authentic     scores oF1 {card.baseline_all_authentic:.4f} on the training mix"
         + (f", {validation:.4f} on the validation split" if validation is not None else ""),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forgery_rcnn.config import DataConfig
@@ -32,10 +32,15 @@ def root_of(config: DataConfig) -> Path:
 
 
 def open_checked(config: DataConfig, bar: BarMaker) -> Collection:
-    """Scan, read every file, split. Raises InputError for a bad file unless config.skip_bad."""
+    """Scan, read every file, split: by config.split_file, by the root's own splits.csv, or by folds.
+
+    Raises InputError for a bad file unless config.skip_bad, and for a split that leaks.
+    """
     root = root_of(config)
-    found = records.scan(root)
+    found = records.scan(root, config.layout, config.masks)
     with bar("checking files", len(found)) as advance:
         facts = records.check(found, os.cpu_count() or 1, advance)
     good, facts, problems = records.sound(found, facts, config.skip_bad)
-    return Collection(root, good, facts, splits.split(good, config), problems, records.fingerprint(good))
+    own = root / "splits.csv"
+    config = replace(config, split_file=config.split_file or (own if own.is_file() else None))
+    return Collection(root, good, facts, splits.split(good, facts, config), problems, records.fingerprint(good))

@@ -20,7 +20,7 @@ AGREES = 0.9  # least median correlation of the tiles
 FLAT = 3.0  # a tile whose grey levels deviate less than this shows nothing
 WHITE = 235  # background of figures
 LEAST = 32  # pixels of a tile that are not background, for it to count
-BLOCK = 512  # rows compared at once
+BLOCK = (128, 4096)  # rows and columns of hashes compared at once: what a core's cache holds
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,31 @@ def _tiles(square: np.ndarray) -> np.ndarray:
     return cut.reshape(TILES * TILES, side * side)
 
 
-def near_duplicates(contents: Sequence[Content]) -> list[tuple[int, int]]:
-    """-> pairs (i, j), i < j, of images that show the same."""
-    if len(contents) < 2:
-        return []
-    upright = np.array([content.hashes[0] for content in contents], np.uint64)
-    turned = np.array([content.hashes for content in contents], np.uint64)
+def near_duplicates(contents: Sequence[Content], labels: Sequence[Hashable] | None = None) -> list[tuple[int, int]]:
+    """-> pairs (i, j), i < j, sorted, of images that show the same; images of the same label are not compared.
+
+    Every hash meets every other: seconds for 30,000 images, four times that for twice as many.
+    """
+    return [
+        (i, j)
+        for i, j in _candidates(contents)
+        if (labels is None or labels[i] != labels[j]) and same_picture(contents[i], contents[j])
+    ]
+
+
+def _candidates(contents: Sequence[Content]) -> list[tuple[int, int]]:
+    """Pairs i < j, sorted, whose hashes differ in at most BITS bits in one of the orientations of the second."""
+    turned = np.array([content.hashes for content in contents], np.uint64).T.copy()
     pairs = []
-    for start in range(0, len(contents), BLOCK):
-        block = upright[start : start + BLOCK]
-        near = np.zeros((len(block), len(contents)), bool)
-        for orientation in turned.T:
-            near |= np.bitwise_count(block[:, None] ^ orientation[None]) <= BITS
-        pairs += [(start + int(i), int(j)) for i, j in np.argwhere(near) if start + i < j]
-    return [(i, j) for i, j in pairs if same_picture(contents[i], contents[j])]
+    for top in range(0, len(contents), BLOCK[0]):
+        rows = turned[0, top : top + BLOCK[0], None]
+        for left in range(top, len(contents), BLOCK[1]):
+            columns = turned[:, left : left + BLOCK[1]]
+            differ = np.full((len(rows), columns.shape[1]), 64, np.uint8)
+            for orientation in columns:
+                np.minimum(differ, np.bitwise_count(rows ^ orientation), out=differ)
+            pairs += [(top + int(i), left + int(j)) for i, j in np.argwhere(differ <= BITS) if top + i < left + j]
+    return sorted(pairs)
 
 
 def joined(count: int, links: Iterable[tuple[int, int]]) -> list[int]:

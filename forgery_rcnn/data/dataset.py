@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -47,7 +48,8 @@ def check_target(target: Target, size: tuple[int, int], name: str) -> None:
         )
     if len(boxes) == 0:
         return
-    if ((truth != 0) & (truth != 1)).any():
+    odd = truth.max() > 1 if truth.dtype == torch.uint8 else ((truth != 0) & (truth != 1)).any()
+    if odd:
         raise InputError(f"{name}: target mask holds {truth.min()}..{truth.max()}; expected only 0 and 1")
     if (labels != 1).any():
         raise InputError(f"{name}: labels {labels.tolist()}; every instance is class 1, forged")
@@ -93,7 +95,8 @@ class ForgeryDataset(Dataset[Item]):
     def __getitem__(self, item: tuple[int, int]) -> Item:
         index, seed = item
         pixels, truth = self.fitted(index)
-        image = tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1))
+        planes = np.stack(cv2.split(pixels))  # a fifth of the time that torch takes to copy a permuted image
+        image = tv_tensors.Image(torch.from_numpy(planes))
         changed, masks_changed = augment(
             image, tv_tensors.Mask(torch.from_numpy(truth)), self.operations, np.random.default_rng(seed)
         )
@@ -139,6 +142,11 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         yield from batches[self.rank :: self.world][self.start :]
 
 
+def _one_thread(worker: int) -> None:
+    """A loader process decodes with one thread, as torch computes in it with one: there are as many as were asked for."""
+    cv2.setNumThreads(1)
+
+
 def make_loader(dataset: ForgeryDataset, sampler: EpochSampler) -> DataLoader[Item]:
     """A loader whose workers live as long as it does and hand over whole batches."""
     workers = dataset.config.workers
@@ -147,6 +155,7 @@ def make_loader(dataset: ForgeryDataset, sampler: EpochSampler) -> DataLoader[It
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=collate,
+        worker_init_fn=_one_thread,
         persistent_workers=workers > 0,
         multiprocessing_context="spawn" if workers else None,
     )

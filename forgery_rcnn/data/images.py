@@ -43,13 +43,16 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def read(path: Path, alpha: Literal["over_white", "ignored"] = "over_white") -> Picture:
-    """Read an image file. Raises InputError (one line: file, what was found, fix) for anything that is not a whole image."""
+def read(
+    path: Path, alpha: Literal["over_white", "ignored"] = "over_white", levels: Literal["full", "seen"] = "full"
+) -> Picture:
+    """Read an image file. Raises InputError (one line: file, what was found, fix) for anything that is not a whole image.
+
+    levels = "seen" spreads the grey levels that a 16-bit or float image uses over 0..255, as a viewer does.
+    """
     with _opened(path) as image:
-        if image.format == "PNG":
-            _check_png_rows(path)
-        image.load()
-        return _picture(path, image, alpha)
+        _load_whole(path, image)
+        return _picture(path, image, alpha, levels)
 
 
 def header_size(path: Path) -> tuple[int, int]:
@@ -79,8 +82,22 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: damaged or truncated image ({reason}); fetch it again") from None
 
 
+def _load_whole(path: Path, image: Image.Image) -> None:
+    """Decode; a PNG whose last row may be missing is counted too, which takes nearly half as long again."""
+    try:
+        image.load()
+    except OSError:
+        if image.format == "PNG":
+            _check_png_rows(path)  # says how much of it is there
+        raise
+    # Rows are decoded from the top into an image of zeros: where the last one holds anything, none is missing.
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    if image.format == "PNG" and (image.info.get("interlace") or last.getbbox(alpha_only=False) is None):
+        _check_png_rows(path)
+
+
 def _check_png_rows(path: Path) -> None:
-    """Pillow fills the missing rows of a PNG whose compressed stream ends early but well formed; count the bytes."""
+    """Pillow leaves zeros for the missing rows of a PNG whose compressed stream ends early but well formed; count bytes."""
     data = path.read_bytes()
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     depth, colour, interlaced = data[24], data[25], data[28]
@@ -102,7 +119,9 @@ def _check_png_rows(path: Path) -> None:
         )
 
 
-def _picture(path: Path, image: Image.Image, alpha: Literal["over_white", "ignored"]) -> Picture:
+def _picture(
+    path: Path, image: Image.Image, alpha: Literal["over_white", "ignored"], levels: Literal["full", "seen"]
+) -> Picture:
     notes = []
     mode = image.mode
     if getattr(image, "n_frames", 1) > 1:
@@ -113,7 +132,7 @@ def _picture(path: Path, image: Image.Image, alpha: Literal["over_white", "ignor
         values = np.asarray(image)
         if mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
             values = 65535 - values  # a TIFF whose white is zero: Pillow turns it round for 8 bits only
-        grey, note = _eight_bit(path, values)
+        grey, note = _eight_bit(path, values) if levels == "full" else _seen(values)
         notes.append(note)
         pixels = np.repeat(grey[:, :, None], 3, axis=2)
     elif alpha == "over_white" and ("transparency" in image.info or image.has_transparency_data):
@@ -125,7 +144,7 @@ def _picture(path: Path, image: Image.Image, alpha: Literal["over_white", "ignor
     else:
         if mode != "RGB":
             notes.append(f"{mode} converted to RGB")
-        pixels = np.asarray(image.convert("RGB"))
+        pixels = np.asarray(image if mode == "RGB" else image.convert("RGB"))
     if pixels.shape != (image.height, image.width, 3):
         raise InputError(
             f"{path}: decoded to {pixels.shape}, its header says {image.height} x {image.width}; save it anew"
@@ -149,6 +168,13 @@ def _eight_bit(path: Path, values: np.ndarray) -> tuple[np.ndarray, str]:
     return np.rint(values / 257.0).astype(np.uint8), "16 bit / 257"
 
 
+def _seen(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """(H, W) grey of any range -> (H, W) uint8 from its 0.1 to its 99.9 percentile, and the note that says so."""
+    finite = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+    low, high = np.percentile(finite, (0.1, 99.9))
+    return np.clip((finite - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8), "levels spread"
+
+
 def fitted_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
     """(H, W) -> the (h, w) with the same aspect whose longer side is `long_side`; neither falls below 1 pixel."""
     scale = long_side / max(size)
@@ -170,3 +196,9 @@ def resized_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     full = mask.astype(np.uint8) * np.uint8(255)
     shrinks = size[0] * size[1] < mask.shape[0] * mask.shape[1]
     return cv2.resize(full, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR) >= 128
+
+
+def jpeg_tables(path: Path) -> tuple[tuple[int, ...], ...]:
+    """The quantization tables of a JPEG file, 64 numbers each; () for another kind of file. Raises InputError like `read`."""
+    with _opened(path) as image:
+        return tuple(tuple(table) for table in getattr(image, "quantization", {}).values())

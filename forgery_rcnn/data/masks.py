@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tokenize import TokenError
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from forgery_rcnn.data import images
+from forgery_rcnn.data.drawn import Drawn
 from forgery_rcnn.errors import InputError
 
 LIGHT = 192  # a mask image's white is at least this in every channel, its black at most 255 less this
@@ -26,6 +32,20 @@ def find(folder: Path, stem: str) -> Path | None:
     return None
 
 
+def listed(folder: Path) -> dict[str, Path]:
+    """The mask files of a folder by their stem, for `of_stem`: one look at a folder of thousands."""
+    with os.scandir(folder) as entries:
+        files = [Path(e.path) for e in entries if not e.name.startswith(".") and e.is_file()]
+    rank = {suffix: number for number, suffix in enumerate(SUFFIXES)}
+    there = sorted((rank[suffix], path) for path in files if (suffix := path.suffix.lower()) in rank)
+    return {path.stem: path for _, path in reversed(there)}
+
+
+def of_stem(there: dict[str, Path], stem: str) -> Path | None:
+    """What `find` finds, in a folder that was `listed`."""
+    return next((there[name] for ending in ENDINGS if (name := f"{stem}{ending}") in there), None)
+
+
 def case_of(path: Path) -> str:
     """The case that a mask file is of, by its name: the inverse of `find`.
 
@@ -36,23 +56,56 @@ def case_of(path: Path) -> str:
     return path.stem.removesuffix(ending)
 
 
-def read(path: Path, size: tuple[int, int] | None = None, image_name: str = "") -> np.ndarray:
-    """Mask file -> (N, H, W) bool, N >= 1, no channel empty, of the `size` = (H, W) of the image it belongs to, if given.
+def is_black(path: Path) -> bool:
+    """Whether a mask file marks nothing; transparency does not count. False for a file that cannot be read."""
+    if path.suffix.lower() == ".npy":
+        try:
+            array = _from_npy(path)
+        except InputError:
+            return False
+        return array.dtype.kind in "bui" and not array.any()
+    try:
+        with Image.open(path, formats=images.FORMATS) as image:
+            grey = image if image.mode in ("1", "L", "RGB", "I;16", "I") else image.convert("RGB")
+            extrema = np.array(grey.getextrema())
+    except (*images.DAMAGED, Image.DecompressionBombError):
+        return False
+    return not extrema.any()
+
+
+def black(paths: Sequence[Path]) -> set[Path]:
+    """Those of the mask files that mark nothing, looked at in several threads."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter("ignore")  # of large images and odd metadata, as in images.read
+        return {path for path, nothing in zip(paths, pool.map(is_black, paths), strict=True) if nothing}
+
+
+def stored_bytes(source: Path | Drawn) -> int:
+    """How long a mask is where it is stored; 0 where there is no such file."""
+    if isinstance(source, Drawn):
+        return sum(len(text) for _, text in source.shapes)
+    return source.stat().st_size if source.is_file() else 0
+
+
+def read(path: Path | Drawn, size: tuple[int, int] | None = None, image_name: str = "") -> np.ndarray:
+    """Mask file, or the shapes that a COCO file tells -> (N, H, W) bool, N >= 1, no channel empty.
+
+    size: (H, W) of the image it belongs to, if known; the masks have it.
 
     Raises InputError: file missing, truncated or pickled; another size than its image; values other than 0 and 1
-    (.npy) or 0 and 255 (image); nothing set.
+    (.npy) or 0 and 255 (image); a malformed polygon or run length; nothing set.
     """
-    masks = _from_npy(path) if path.suffix == ".npy" else _from_image(path)
+    if isinstance(path, Drawn):
+        _check_size(path, path.size, size, image_name)  # before anything of a wrong size is drawn
+        masks = path.draw()
+    else:
+        masks = _from_npy(path) if path.suffix.lower() == ".npy" else _from_image(path)
     if masks.ndim == 2:
         masks = masks[None]
     if masks.ndim != 3 or len(masks) == 0 or (size is None and masks.size == 0):
         height, width = size or ("H", "W")
         raise InputError(f"{path}: mask has shape {masks.shape}; expected (N, {height}, {width}) with N >= 1")
-    if size is not None and masks.shape[1:] != size:
-        raise InputError(
-            f"{path}: mask is {masks.shape[1:]} but image {image_name} is {size[0]} x {size[1]}; "
-            f"expected (N, {size[0]}, {size[1]})"
-        )
+    _check_size(path, masks.shape[1:], size, image_name)
     if masks.dtype.kind not in "bui":
         raise InputError(f"{path}: mask has dtype {masks.dtype}; save it as uint8 with 0 and 1")
     low, high = int(masks.min()), int(masks.max())
@@ -68,6 +121,14 @@ def read(path: Path, size: tuple[int, int] | None = None, image_name: str = "") 
     if empty.size:
         raise InputError(f"{path}: mask channel {int(empty[0])} of {len(masks)} is all zero; take it out")
     return masks
+
+
+def _check_size(source: Path | Drawn, found: tuple[int, ...], size: tuple[int, int] | None, image_name: str) -> None:
+    if size is not None and found != size:
+        raise InputError(
+            f"{source}: mask is {found} but image {image_name} is {size[0]} x {size[1]}; "
+            f"expected (N, {size[0]}, {size[1]})"
+        )
 
 
 def _from_npy(path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a data set holds: one record per image. Scanning opens no file; checking opens every one."""
+"""What a data set holds: one record per image. Scanning opens few files; checking opens every one."""
 
 from __future__ import annotations
 
@@ -8,38 +8,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from forgery_rcnn.data import content, images, masks
+from forgery_rcnn.data import content, images, layouts, masks
 from forgery_rcnn.data.content import Content
+from forgery_rcnn.data.layouts import pairs
+from forgery_rcnn.data.layouts.folders import image_files as image_files
+from forgery_rcnn.data.layouts.record import Record as Record
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import boxes_of
 
-Label = Literal["authentic", "forged"]
 WORTH_PROCESSES = 500  # fewer files are read before the processes have started
-
-
-@dataclass(frozen=True)
-class Record:
-    """One image: its case id, label, files, and the folder it came from.
-
-    hosts: ids of the untampered images it was made of, where the data set tells them: whoever shares one is kept on one
-    side of a split.
-    """
-
-    case_id: str
-    label: Label
-    image: Path
-    mask: Path | None = None
-    part: Literal["train", "supplemental"] = "train"
-    hosts: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """Unique in a data set: an id occurs once as authentic and once as forged."""
-        return f"{self.part}/{self.label}/{self.case_id}"
 
 
 @dataclass(frozen=True)
@@ -52,58 +32,19 @@ class Loaded:
     notes: tuple[str, ...]
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The image files right in `folder`, sorted by name. Raises InputError: no folder, no image, one stem twice."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in images.EXTENSIONS and not p.name.startswith("."))
-    if not files:
-        raise InputError(f"{folder}: no image in it; expected files ending in {', '.join(images.EXTENSIONS)}")
-    seen: dict[str, Path] = {}
-    for path in files:
-        if path.stem in seen:
-            raise InputError(f"{folder}: case id {path.stem!r} twice ({seen[path.stem].name}, {path.name}); rename one")
-        seen[path.stem] = path
-    return files
+def scan(root: Path, layout: str = "auto", mask_folder: Path | None = None) -> list[Record]:
+    """A data root in one of the LAYOUTS -> its records, sorted by label and case id, supplemental ones last.
 
-
-def scan(root: Path) -> list[Record]:
-    """A root in the competition's layout -> records sorted by part, label, case id.
-
-    Raises InputError naming the missing folder, an empty one, or a case id met twice.
+    mask_folder: the masks of the images right in `root`, which then has no layout.
+    Raises InputError: no layout fits or several do, a folder is missing or empty, a case id occurs twice.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: no such data root; pass a folder that holds train_images/ and train_masks/")
-    forged = root / "train_images" / "forged"
-    if not forged.is_dir():
         raise InputError(
-            f"{root}: no folder train_images/forged in it; expected train_images/authentic, train_images/forged and train_masks"
+            f"{root}: no such data root; pass a folder, e.g. one that holds train_images/ and train_masks/"
         )
-    found = _records(forged, "forged", root / "train_masks", "train")
-    authentic = root / "train_images" / "authentic"
-    if authentic.is_dir():  # a root of forged images alone will do for overfitting
-        found = _records(authentic, "authentic", None, "train") + found
-    supplemental = root / "supplemental_images"
-    if supplemental.is_dir() and any(supplemental.iterdir()):
-        found += _records(supplemental, "forged", root / "supplemental_masks", "supplemental")
-    return found
-
-
-def _records(
-    folder: Path, label: Label, mask_folder: Path | None, part: Literal["train", "supplemental"]
-) -> list[Record]:
-    if mask_folder is not None and not mask_folder.is_dir():
-        raise InputError(f"{mask_folder}: no such folder; the masks of {folder} belong there, one STEM.npy per image")
-    return [
-        Record(
-            path.stem,
-            label,
-            path,
-            mask_folder and (masks.find(mask_folder, path.stem) or mask_folder / f"{path.stem}.npy"),
-            part,
-        )
-        for path in image_files(folder)
-    ]
+    if mask_folder is not None:
+        return pairs.scan_with(root, mask_folder)
+    return layouts.named(root, layout).scan(root)
 
 
 def load(record: Record) -> Loaded:
@@ -181,6 +122,6 @@ def fingerprint(records: Sequence[Record]) -> str:
     """16 hex digits over keys and file sizes: two runs with the same digits saw the same files."""
     digest = hashlib.sha256()
     for record in sorted(records, key=lambda r: r.key):
-        mask_bytes = record.mask.stat().st_size if record.mask is not None and record.mask.is_file() else 0
+        mask_bytes = 0 if record.mask is None else masks.stored_bytes(record.mask)
         digest.update(f"{record.key} {record.image.stat().st_size} {mask_bytes}\n".encode())
     return digest.hexdigest()[:16]

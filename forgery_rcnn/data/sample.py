@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from forgery_rcnn import tables
 from forgery_rcnn.data.sample_figures import PHOTOS, Hosts, Plan, figure
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Answer, Instances, Truth
@@ -124,6 +125,20 @@ def _write(path: Path, array: np.ndarray) -> None:
         np.save(path, array)
     else:
         Image.fromarray(array).save(path, compress_level=1)
+
+
+def host_folder() -> Path:
+    """A folder beside the sample with the pictures its training figures are made of, one file each; written when missing.
+
+    Its test figures show none of their pixels, so that what is trained on figures made from these can be tested on it.
+    """
+    folder = default_root().parent / "hosts"
+    for name, pixels in _hosts("train").items():
+        path = folder / Path(name).with_suffix(".png")
+        if not path.is_file():
+            with tables.replacing(path) as temporary:
+                Image.fromarray(pixels).save(temporary, "PNG")
+    return folder
 
 
 def _hosts(part: Literal["train", "test"]) -> Hosts:

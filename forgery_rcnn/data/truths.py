@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from forgery_rcnn.data import images, masks, records
+from forgery_rcnn.data import images, layouts, masks, records
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import ANY_SIZE, Instances, Truth
 from forgery_rcnn.submission import recodai
@@ -16,12 +17,14 @@ Reader = Callable[[Path, tuple[int, int]], Instances | None]
 
 
 def of_folder(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
-    """A data root (see `of_root`), or a folder of masks: an image without one there is authentic, of unknown size.
+    """A data root or a folder of its images (see `of_root`), or a folder of masks: an image without one there is
+    authentic, of unknown size.
 
     Raises InputError when the folder is neither, or a mask is bad.
     """
-    if (folder / "train_images").is_dir() or folder.parent.name == "train_images":
-        return of_root(folder, cases)
+    found = _named(folder, cases)
+    if found:
+        return _of_records(folder, found, cases)
     paths = {case: masks.find(folder, case) for case in cases}
     if not any(paths.values()):
         raise InputError(
@@ -32,11 +35,30 @@ def of_folder(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
 
 def unanswered(folder: Path, cases: Collection[str]) -> int:
     """How many case ids of a data root or a folder of masks (see `of_folder`) are not among these."""
-    if (folder / "train_images").is_dir():
-        known = {record.case_id for record in records.scan(folder) if record.part == "train"}
+    found = _named(folder, cases)
+    if found:
+        known = {name for name, _ in found}
     else:
         known = {masks.case_of(path) for path in folder.iterdir() if path.suffix.lower() in masks.SUFFIXES}
     return len(known - set(cases))
+
+
+def _named(folder: Path, cases: Collection[str]) -> list[tuple[str, records.Record]]:
+    """The records of a data root or of one folder of its images, with the names that `cases` are; [] = it is neither.
+
+    An answer's id is the case id, or, where layouts make that of folder and stem, the image's stem.
+    """
+    if layouts.fitting(folder):
+        found = [record for record in records.scan(folder) if record.part == "train"]
+        stems = Counter((record.label, record.image.stem) for record in found)
+        short = {stem for (_, stem), count in stems.items() if count == 1}
+        by_stem = not set(cases) <= {record.case_id for record in found} and set(cases) <= short
+        return [(record.image.stem if by_stem else record.case_id, record) for record in found]
+    here = folder.absolute()
+    for root in here.parents[:2]:
+        if len(layouts.fitting(root)) == 1:
+            return [(record.image.stem, record) for record in records.scan(root) if record.image.parent == here]
+    return []
 
 
 def _of_mask(path: Path) -> Truth:
@@ -45,21 +67,22 @@ def _of_mask(path: Path) -> Truth:
 
 
 def of_root(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
-    """A data root, or its train_images/forged or train_images/authentic -> the truth of the images with these case ids.
+    """A data root in any layout, or a folder of its images, e.g. train_images/forged -> the truth of these case ids.
 
     In a root an id may occur authentic and forged. The side is meant whose ids are exactly `cases`, else the only side
     that has them all. Raises InputError when that leaves a doubt, or when an id is unknown.
     """
-    named = folder.name if folder.parent.name == "train_images" and folder.name in LABELS else None
-    root = folder.parents[1] if named else folder
-    found = records.scan(root)
-    sides = {
-        label: {r.case_id: r for r in found if (r.part, r.label) == ("train", label)}
-        for label in LABELS
-        if named in (None, label)
-    }
+    found = _named(folder, cases)
+    if not found:
+        raise InputError(f"{folder}: neither a data root nor a folder of its images; see the README, The real data")
+    return _of_records(folder, found, cases)
+
+
+def _of_records(folder: Path, found: Sequence[tuple[str, records.Record]], cases: Collection[str]) -> dict[str, Truth]:
+    sides = {label: {name: r for name, r in found if r.label == label} for label in LABELS}
+    sides = {label: side for label, side in sides.items() if side}
     wanted = set(cases)
-    unknown = sorted(wanted - set().union(*sides.values()))
+    unknown = sorted(wanted.difference(*sides.values()))
     if unknown:
         raise InputError(f"{folder}: {len(unknown)} case ids of the submission are not there (first: {unknown[0]})")
     fitting = [side for side in sides.values() if side.keys() == wanted]
@@ -67,8 +90,9 @@ def of_root(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
     if not fitting and not any(wanted & sides["forged"].keys() & sides["authentic"].keys()):
         fitting = [sides["forged"] | sides["authentic"]]  # a mixed folder, every id of it known on one side only
     if len(fitting) != 1:
+        forged, authentic = (next(iter(sides[label].values())).image.parent for label in LABELS)
         raise InputError(
-            f"{root}: the case ids occur authentic and forged; pass --solution {root}/train_images/forged (or /authentic)"
+            f"{folder}: the case ids occur authentic and forged; pass --solution {forged} (or {authentic})"
         )
     return {case: _truth(fitting[0][case]) for case in sorted(wanted)}
 

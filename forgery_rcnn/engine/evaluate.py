@@ -64,7 +64,7 @@ def weights_on_split(
     """
     found = weights.load(name, BARE_PTH)
     trained_on = from_dict(DataConfig, found.meta.get("config", {}).get("data", {}))
-    data = replace(trained_on, root=root, skip_bad=skip_bad, cue="none")
+    data = replace(trained_on, root=root, layout="auto", masks=None, skip_bad=skip_bad, cue="none")
     files = collection.open_checked(data, screen.bar)
     items = files.split.named(part)
     if not items:

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as v2
 
 from forgery_rcnn.data.augment import PAINT, augment, paint_boxes
 
@@ -142,3 +143,20 @@ def test_thicker_lines_on_large_images_stay_outside_too(side: int) -> None:
 def test_nothing_is_painted_on_an_authentic_image() -> None:
     pixels = np.full((6, 8, 3), 7, np.uint8)
     assert np.array_equal(paint_boxes(pixels, np.zeros((0, 6, 8), bool)), pixels)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_colour_is_torchvisions_to_within_a_level(count: int) -> None:
+    image, masks = marked(40, 56, count)
+    image = tv_tensors.Image(torch.from_numpy(np.random.default_rng(1).integers(0, 256, (3, 40, 56), np.uint8)))
+    changes = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        found, _ = augment(image, masks, ("colour",), rng)
+        rng = np.random.default_rng(seed)
+        if rng.random() < 0.5:
+            brightness, contrast = rng.uniform(0.8, 1.2, 2)
+            wanted = v2.adjust_contrast(v2.adjust_brightness(image, brightness), contrast)
+            assert (found.int() - wanted.int()).abs().max() <= 1
+            changes += 1
+    assert changes > 2

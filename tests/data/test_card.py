@@ -18,7 +18,7 @@ from forgery_rcnn.data.card import DataCard
 def measured(root: Path, training: tuple[int, int] = (48, 2), **config: int) -> DataCard:
     found = records.scan(root)
     facts = records.check(found, workers=0)
-    split = splits.split(found, DataConfig(**config))
+    split = splits.split(found, facts, DataConfig(**config))
     return card.measure(root, found, facts, split, training, ["7.png: bad"], records.fingerprint(found))
 
 
@@ -58,7 +58,8 @@ def test_areas_count_overlapping_instances_once(root: Path) -> None:
 
 def test_baselines_and_split_follow_the_records(root: Path) -> None:
     config = DataConfig(folds=3, fold=1)
-    split = splits.split(records.scan(root), config)
+    items = records.scan(root)
+    split = splits.split(items, records.check(items, workers=0), config)
     found = measured(root, folds=3, fold=1)
     assert found.baseline_all_authentic == pytest.approx(5 / 10)
     authentic = sum(r.label == "authentic" for r in split.validation)
@@ -90,7 +91,7 @@ def test_printed_card(root: Path) -> None:
     assert "11: 5 forged, 5 authentic (4 of these also occur forged), 1 supplemental forged" in text
     assert "height 80..100, width 80..200 px" in text
     assert "RGB 10, I;16 1" in text and "1: 5, 3: 1" in text
-    assert "smallest instance 100 px" in text
+    assert "smallest instance 100 px" in text and "; 6 groups (by case id, host and content)" in text
     assert "oF1 0.5000 on the training mix, " in text
     assert "instances vanish" in text and "16 bit / 257: 1 files" in text and "skipped           7.png: bad" in text
 
@@ -123,6 +124,7 @@ def test_one_image(tiny_root: Path) -> None:
 def test_supplemental_figures_alone_are_left(root: Path) -> None:
     """As skip_bad may leave a set: nothing to compare the baseline with."""
     found = [record for record in records.scan(root) if record.part == "supplemental"]
-    facts, split = records.check(found, workers=0), splits.split(found, DataConfig())
+    facts = records.check(found, workers=0)
+    split = splits.split(found, facts, DataConfig())
     measured_card = card.measure(root, found, facts, split, (48, 2), (), "0")
     assert (measured_card.images, measured_card.baseline_all_authentic) == (1, 0)

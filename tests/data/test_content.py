@@ -74,7 +74,7 @@ def test_none_and_one_have_no_pairs() -> None:
 
 
 def test_pairs_far_apart_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "BLOCK", 3)
+    monkeypatch.setattr(content, "BLOCK", (3, 4))
     contents = [content.of(field(seed)) for seed in range(8)]
     assert content.near_duplicates([*contents, contents[1]]) == [(1, 8)]
 

@@ -218,6 +218,68 @@ def test_find(there: list[str], found: str | None, tmp_path: Path) -> None:
     assert masks.find(tmp_path, "9") is None
 
 
+def palette(index: int) -> Image.Image:
+    """A picture of one colour of a palette: white at 0, black at 1."""
+    out = Image.new("P", SIZE[::-1], index)
+    out.putpalette([255, 255, 255, 0, 0, 0])
+    return out
+
+
+@pytest.mark.parametrize(
+    ("picture", "name", "black"),
+    [
+        (Image.new("L", (13, 9)), "7.png", True),
+        (Image.new("L", (13, 9), 1), "7.png", False),
+        (Image.fromarray(MASKS[0] * np.uint8(255)), "7.png", False),
+        (Image.new("RGB", (13, 9)), "7.jpg", True),
+        (Image.new("1", (13, 9)), "7.tif", True),
+        (Image.new("1", (13, 9), 1), "7.bmp", False),
+        (Image.new("I;16", (13, 9)), "7.png", True),
+        (Image.new("RGBA", (13, 9), (0, 0, 0, 255)), "7.png", True),
+        (Image.new("LA", (13, 9), (255, 0)), "7.png", False),
+        (palette(1), "7.png", True),
+        (palette(0), "7.gif", False),
+    ],
+)
+def test_black_mask_images(picture: Image.Image, name: str, black: bool, tmp_path: Path) -> None:
+    picture.save(tmp_path / name)
+    assert masks.is_black(tmp_path / name) is black
+
+
+@pytest.mark.parametrize(
+    ("content", "black"),
+    [
+        (npy(MASKS), False),
+        (npy(MASKS * 0), True),
+        (npy(MASKS[0] > 5), True),
+        (npy(np.zeros(SIZE)), False),
+        (npy(MASKS)[:100], False),
+        (npz(MASKS), False),
+    ],
+)
+def test_black_arrays(content: bytes, black: bool, tmp_path: Path) -> None:
+    (tmp_path / "7.npy").write_bytes(content)
+    assert masks.is_black(tmp_path / "7.npy") is black
+
+
+def test_damaged_masks_are_not_black(tmp_path: Path) -> None:
+    content = image(np.zeros((99, 99), np.uint8))
+    damaged = {"1.png": content[:60], "2.png": b"", "3.png": b"text", "4.png": content.replace(b"IDAT", b"IDAx")}
+    for name, said in damaged.items():
+        (tmp_path / name).write_bytes(said)
+    (tmp_path / "5.png").write_bytes(content)
+    (tmp_path / "6.png").mkdir()
+    paths = [tmp_path / f"{number}.png" for number in range(1, 8)]
+    assert masks.black(paths) == {tmp_path / "5.png"}
+
+
+def test_many_masks_are_looked_at_at_once(tmp_path: Path) -> None:
+    for number in range(40):
+        Image.new("L", (20, 20), 255 * (number % 4 > 0)).save(tmp_path / f"{number}.png")
+    assert masks.black(sorted(tmp_path.iterdir())) == {tmp_path / f"{number}.png" for number in range(0, 40, 4)}
+    assert masks.black([]) == set()
+
+
 @settings(max_examples=40, deadline=None)
 @given(hnp.arrays(bool, st.tuples(st.integers(0, 3), st.integers(1, 8), st.integers(1, 8))))
 def test_components_are_those_of_scipy(stack: np.ndarray) -> None:

@@ -1,7 +1,8 @@
-"""Splits: no case id on both sides, the same for the same records, and sets of one, two and three case ids."""
+"""Splits by folds: no group on both sides, the same for the same records, even strata, and sets of few case ids."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forgery_rcnn.config import DataConfig
-from forgery_rcnn.data.records import Record
-from forgery_rcnn.data.splits import Split, folds, split
+from forgery_rcnn.data import splits
+from forgery_rcnn.data.records import Facts, Record
+from forgery_rcnn.data.splits import Split
 from forgery_rcnn.errors import InputError
 
 
 def record(case: str, label: str = "forged", part: str = "train") -> Record:
     mask = Path(f"{case}.npy") if label == "forged" else None
     return Record(case, label, Path(f"{part}/{label}/{case}.png"), mask, part)
+
+
+def facts_of(records: list[Record]) -> list[Facts]:
+    """Facts without content: nothing but case ids and hosts links."""
+    return [Facts("", (100, 100), forged_pixels=100 if r.label == "forged" else 0) for r in records]
+
+
+def split(records: list[Record], config: DataConfig) -> Split:
+    return splits.split(records, facts_of(records), config)
+
+
+def folds(records: list[Record], count: int, seed: int) -> list[list[Record]]:
+    parts = splits.folds(splits.members(records, facts_of(records)), count, seed)
+    return [[member.record for member in part] for part in parts]
 
 
 def data_set(twins: int, forged: int = 0, authentic: int = 0, supplemental: int = 0) -> list[Record]:
@@ -39,6 +55,7 @@ def sound(found: Split, records: list[Record], few: int) -> None:
     """What holds of every split."""
     assert sorted(keys(found.full + found.validation)) == sorted(keys(records))
     assert not ids(found.full) & ids(found.validation)
+    assert found.groups == len(ids(records))
     assert all(r.part == "train" for r in found.validation)
     assert len(found.single) == 1 and set(found.single) <= set(found.few) <= set(found.full)
     assert len(found.few) == len(set(found.few)) <= few
@@ -65,7 +82,8 @@ def test_every_split_is_sound_or_refused(
         found = split(records, config)
     except InputError as error:
         none = not any(r.label == "forged" for r in records)
-        assert ("holds no forged image" if none else "no forged image is left") in str(error)
+        said = ["holds no forged image"] if none else ["no forged image is left", "would validate"]
+        assert any(text in str(error) for text in said)
         return
     sound(found, records, few)
     forged = {r.case_id for r in records if r.label == "forged"}
@@ -186,3 +204,69 @@ def test_named() -> None:
 def test_unknown_name_lists_the_right_ones(refused) -> None:
     with refused("no split 'test'", "single, few, full, validation, all"):
         split(data_set(2), DataConfig()).named("test")
+
+
+HOSTS = st.lists(st.lists(st.sampled_from("abcdefghijkl"), max_size=2), min_size=2, max_size=30)
+
+
+@settings(max_examples=40, deadline=None)
+@given(HOSTS, st.integers(2, 5), st.integers(0, 4))
+def test_no_host_is_on_both_sides_and_every_record_on_one(hosts: list[list[str]], count: int, fold: int) -> None:
+    records = [replace(record(f"c{i}"), hosts=tuple(own)) for i, own in enumerate(hosts)]
+    try:
+        found = split(records, DataConfig(folds=count, fold=fold % count))
+    except InputError as error:
+        assert "would validate" in str(error) or "is left" in str(error)
+        return
+    assert sorted(keys(found.full + found.validation)) == sorted(keys(records))
+    assert not {h for r in found.full for h in r.hosts} & {h for r in found.validation for h in r.hosts}
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_the_whole_group_of_the_pinned_image_trains(fold: int) -> None:
+    records = data_set(20)
+    records = [replace(r, hosts=("h",)) if r.case_id in ("t3", "t11") else r for r in records]
+    found = split(records, DataConfig(fold=fold, single="t3"))
+    assert not {"t3", "t11"} & ids(found.validation) and found.groups == 19
+
+
+def test_supplemental_figures_pull_along_who_shares_a_host() -> None:
+    records = [*data_set(10), replace(record("s", part="supplemental"), hosts=("h",))]
+    records[2] = replace(records[2], hosts=("h",))
+    for fold in range(5):
+        assert records[2] not in split(records, DataConfig(fold=fold)).validation
+
+
+def test_a_group_that_swallows_nearly_all_is_refused(refused) -> None:
+    """Figures of many hosts, mixed: four folds of five would hold next to nothing."""
+    records = [replace(record(f"c{i:03}"), hosts=("h", str(i)) if i < 195 else ()) for i in range(200)]
+    for fold in range(5):
+        with refused(
+            f"fold {fold} of 5 would validate", "of 200 images", "6 groups", "holds 195, e.g. train/forged/c000"
+        ):
+            split(records, DataConfig(fold=fold))
+
+
+def test_forged_areas_are_spread_over_the_folds() -> None:
+    rng = np.random.default_rng(3)
+    records = data_set(0, 200, 180)
+    facts = [
+        Facts("", (100, 100), forged_pixels=int(10_000 * 10 ** rng.uniform(-3, -0.5)) if r.label == "forged" else 0)
+        for r in records
+    ]
+    area = {r.key: fact.forged_pixels for r, fact in zip(records, facts, strict=True)}
+    edges = np.quantile([a for a in area.values() if a], (0.25, 0.5, 0.75))
+    for fold in range(5):
+        held = splits.split(records, facts, DataConfig(fold=fold)).validation
+        sizes = np.searchsorted(edges, [area[r.key] for r in held if r.label == "forged"], side="right")
+        assert np.abs(np.bincount(sizes, minlength=4) - 10).max() <= 1
+        assert abs(sum(r.label == "authentic" for r in held) - 36) <= 1
+
+
+def test_strata_grow_coarser_until_every_fold_has_its_share() -> None:
+    def kinds(forged: int, authentic: int) -> int:
+        records = data_set(0, forged, authentic)
+        members = [splits.Member(r, i, i / 100) for i, r in enumerate(records)]
+        return len(set(splits._strata(members, 5)))
+
+    assert [kinds(20, 5), kinds(19, 5), kinds(9, 5), kinds(4, 5), kinds(5, 0)] == [5, 3, 2, 1, 1]

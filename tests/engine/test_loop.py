@@ -26,7 +26,8 @@ STAGE = Stage("one", "single", epochs=2, batch_size=1, evaluate_every=1, warmup_
 def trainer(root: Path, out: Path, model: ModelConfig, *stages: Stage, **settings: object) -> Trainer:
     config = RunConfig(DataConfig(root, single="1"), weights.settled(model), stages, tensorboard=False, **settings)
     found = records.scan(root)
-    return Trainer(config, splits.split(found, config.data), records.fingerprint(found), out)
+    split = splits.split(found, records.check(found, workers=0), config.data)
+    return Trainer(config, split, records.fingerprint(found), out)
 
 
 def train(one: Trainer, resume: bool = False, stop: StopSignal | None = None) -> tuple[Path, str]:

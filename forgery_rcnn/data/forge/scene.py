@@ -35,6 +35,13 @@ class Scene:
     canvas: np.ndarray
     room: np.ndarray
     panels: tuple[Panel, ...]
+    bare: np.ndarray
+    """The canvas before letters, bars and arrows were drawn over the panels."""
+
+    @property
+    def ink(self) -> np.ndarray:
+        """(H, W) bool: where letters, bars and arrows are."""
+        return (self.canvas != self.bare).any(axis=2)
 
     @property
     def hosts(self) -> tuple[str, ...]:

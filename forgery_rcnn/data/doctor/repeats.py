@@ -1,0 +1,61 @@
+"""Images that show the same under different case ids, within the training set and across its borders."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from forgery_rcnn.data import content
+from forgery_rcnn.data.doctor.cases import Seen
+from forgery_rcnn.data.doctor.findings import Finding
+
+SHOWN = 6  # names in a finding's text
+Key = tuple[str, str]  # part and case id
+
+
+def find(seen: Sequence[Seen], keys: Mapping[Path, Key]) -> list[Finding]:
+    """All readable images, and the part and case id of each file -> one finding for every group of the same picture.
+
+    Twins share a case id, so they are no repeats. Of copies of a test image every training one is a finding of its own,
+    because each is left out by a repair.
+    """
+    by_digest = defaultdict(list)
+    for i, image in enumerate(seen):
+        by_digest[image.digest].append(i)
+    found: list[Finding] = []
+    for members in by_digest.values():
+        if len({keys[seen[i].path] for i in members}) > 1:
+            found += _exact([seen[i].path for i in members], keys)
+    one_each = [members[0] for members in by_digest.values()]
+    pairs = content.near_duplicates([seen[i].content for i in one_each])
+    pairs = [(i, j) for i, j in pairs if keys[seen[one_each[i]].path] != keys[seen[one_each[j]].path]]
+    groups = defaultdict(list)
+    for place, group in enumerate(content.joined(len(one_each), pairs)):
+        groups[group].append(one_each[place])
+    for members in groups.values():
+        if len(members) > 1:
+            found.append(_near([seen[i].path for i in members], keys))
+    return found
+
+
+def _exact(paths: Sequence[Path], keys: Mapping[Path, Key]) -> list[Finding]:
+    tests = [path for path in paths if keys[path][0] == "test"]
+    others = [path for path in paths if keys[path][0] != "test"]
+    found = [Finding("duplicate_of_test", (path, *tests), f"the pixels of {_named(tests)}") for path in others if tests]
+    if len({keys[path] for path in others}) > 1:
+        found.append(Finding("duplicate", tuple(others), f"the same pixels: {_named(others)}"))
+    if not others:
+        found.append(Finding("duplicate", tuple(tests), f"the same pixels: {_named(tests)}"))
+    return found
+
+
+def _near(paths: Sequence[Path], keys: Mapping[Path, Key]) -> Finding:
+    parts = {keys[path][0] for path in paths}
+    check = "near_duplicate_of_test" if "test" in parts and len(parts) > 1 else "near_duplicate"
+    return Finding(check, tuple(paths), f"these show the same: {_named(paths)}")
+
+
+def _named(paths: Sequence[Path]) -> str:
+    shown = ", ".join(path.as_posix() for path in paths[:SHOWN])
+    return shown + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")

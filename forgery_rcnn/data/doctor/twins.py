@@ -1,0 +1,108 @@
+"""What the difference between a forged image and its authentic twin says about the mask.
+
+Both may have been saved as JPEG with the same settings: that spreads weak differences up to 16 pixels around the change.
+A copy-move's source is in the mask and unchanged, so no test asks for change in all of a mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+STRONG = 6.0  # grey levels that a neighbourhood of 5 x 5 changed in the mean
+RECOMPRESSED = 0.5  # grey levels by which half of the image differs where only one twin was compressed again
+WEAK = 3  # grey levels of a single changed pixel, its neighbours agreeing
+SPREAD = 16  # pixels around a change that JPEG blocks touch
+OUTSIDE = 0.5  # more of the change than this outside the mask is wrong
+INVERTED = 0.25  # least share of the complement that changed; a copy-move's region is half of its mask
+RECTANGLE = 0.98  # share of its box that a drawn rectangle fills
+FILLED = 0.85  # a change that fills less of its rectangle is not itself one
+LEAST = 64  # pixels of a component whose form is judged
+
+
+def difference(authentic: np.ndarray, forged: np.ndarray) -> np.ndarray:
+    """Two (H, W, 3) uint8 -> (H, W) uint8, the largest difference of a channel, medians of 3 x 3."""
+    return cv2.medianBlur(cv2.absdiff(authentic, forged).max(axis=2), 3)
+
+
+def strong(change: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 difference -> (H, W) bool, where something was changed for certain.
+
+    Where one twin was recompressed the whole image differs a little; what is well above that counts.
+    """
+    smooth = cv2.blur(change.astype(np.float32), (5, 5))
+    middle, noise = np.quantile(smooth, (0.5, 0.8))
+    return smooth > max(STRONG, 3 * noise if middle >= RECOMPRESSED else 0)
+
+
+def inverted(mask: np.ndarray, changed: np.ndarray) -> bool:
+    """(H, W) bool each -> whether the complement of a mask over half of the image fits the change."""
+    if mask.mean() <= 0.5 or mask.all():
+        return False
+    density = np.mean(changed[~mask])
+    return bool(density > INVERTED and density > 4 * np.mean(changed[mask]))
+
+
+def misplaced(masks: np.ndarray, changed: np.ndarray) -> tuple[str, str] | None:
+    """(N, H, W), (H, W) bool -> a check's name and what was found, None where the mask fits or nothing clearly changed."""
+    total = np.count_nonzero(changed)
+    if not total:
+        return None
+    union = masks.any(axis=0)
+    if not (changed & union).any():
+        return "unchanged_under_mask", f"{total} changed pixels, none of them under the mask"
+    reach = cv2.dilate(union.astype(np.uint8), np.ones((2 * SPREAD + 1, 2 * SPREAD + 1), np.uint8)) > 0
+    outside = np.count_nonzero(changed & ~reach) / total
+    if outside > OUTSIDE:
+        return "mask_misses_change", f"{outside:.0%} of the changed pixels lie more than {SPREAD} pixels outside"
+    return None
+
+
+def turned(masks: np.ndarray, changed: np.ndarray | None) -> np.ndarray:
+    """(N, W, H) bool -> (N, H, W): transposed, or turned another way if the change lies there for certain."""
+    ways = [masks.swapaxes(1, 2), np.rot90(masks, 1, (1, 2)), np.rot90(masks, -1, (1, 2))]
+    ways.append(np.rot90(masks.swapaxes(1, 2), 2, (1, 2)))
+    if changed is None:
+        return ways[0]
+    return max(ways, key=lambda way: np.count_nonzero(way.any(axis=0) & changed))  # the first of equals
+
+
+def boxes(masks: np.ndarray, change: np.ndarray) -> list[float]:
+    """(N, H, W) bool, (H, W) uint8 difference -> of every rectangle drawn around a change, the share that changed.
+
+    A change is measured by its convex hull: flat parts inside it may look unchanged.
+    """
+    weak = (change > max(WEAK, 4 * float(np.median(change)))).astype(np.uint8)
+    shares = []
+    for area, (y, x), mask in rectangles(masks):
+        inside = weak[y, x] & mask
+        points = cv2.findNonZero(inside)
+        if points is None or np.count_nonzero(inside) < LEAST // 4:
+            continue
+        hull = cv2.fillConvexPoly(np.zeros_like(inside), cv2.convexHull(points), 1)
+        if (share := np.count_nonzero(hull & mask) / area) < FILLED:
+            shares.append(share)
+    return shares
+
+
+def rectangles(masks: np.ndarray) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:
+    """(N, H, W) bool -> of every component that is a near-perfect rectangle: pixels, place, (h, w) uint8 mask there."""
+    for mask in masks:
+        count, labels, boxes_and_areas, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        for number in range(1, count):
+            x, y, width, height, area = boxes_and_areas[number].tolist()
+            if area >= LEAST and area >= RECTANGLE * width * height:
+                place = slice(y, y + height), slice(x, x + width)
+                yield area, place, (labels[place] == number).astype(np.uint8)
+
+
+def all_rectangles(masks: np.ndarray) -> bool:
+    """(N, H, W) bool -> whether every component is an exact rectangle."""
+    for mask in masks:
+        _, _, found, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        _, _, width, height, area = found[1:].T
+        if (area != width * height).any():
+            return False
+    return True

@@ -1,0 +1,23 @@
+"""Copy between panels: what one panel shows appears again in another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from forgery_rcnn.data.forge.operations.copy_move import copied
+from forgery_rcnn.data.forge.work import Step, Work
+
+
+def between_panels(work: Work, area: float, rng: np.random.Generator) -> Step | None:
+    """Source in one panel, one or two copies in others of the same kind."""
+    panels = work.panels(0.75 * area)
+    if len(panels) < 2:
+        return None
+    source_panel = int(rng.choice(panels))
+    kind = work.scene.panels[source_panel - 1].kind
+    others = [p for p in panels if p != source_panel and work.scene.panels[p - 1].kind == kind]
+    if not others:
+        return None
+    chosen = rng.permutation(others)[: 2 if rng.random() < 0.15 else 1]
+    source = work.shape(source_panel, area / (1 + len(chosen)), rng)
+    return source and copied(work, source, tuple(map(int, chosen)), "between_panels", rng)

@@ -1,0 +1,48 @@
+"""Copy-move within a panel: a source and its one to four copies are one instance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from forgery_rcnn.data.forge import blend, regions
+from forgery_rcnn.data.forge.regions import Region
+from forgery_rcnn.data.forge.work import Step, Work
+
+COPIES = (0.74, 0.17, 0.06, 0.03)  # of one, two, three, four
+
+
+def copy_move(work: Work, area: float, rng: np.random.Generator) -> Step | None:
+    """Source and copies in one panel."""
+    copies = int(rng.choice(len(COPIES), p=COPIES)) + 1
+    panels = work.panels(1.5 * area)
+    if not panels:
+        return None
+    panel = int(rng.choice(panels))
+    source = work.shape(panel, area / (1 + copies), rng)
+    return source and copied(work, source, (panel,) * copies, "copy_move", rng)
+
+
+def copied(work: Work, source: Region, panels: tuple[int, ...], name: str, rng: np.random.Generator) -> Step | None:
+    """Paste the source once into each of `panels`, all with one blend; None, and nothing done, where one finds no place."""
+    how, untouched, origin = blend.drawn(rng), work.after.copy(), work.after.copy()
+    gain = float(rng.choice((1.0, 1.0, 1.0, rng.uniform(0.88, 1.12))))
+    taken, matrices, motions = [source], [], []
+    for panel in panels:
+        matrix, parameters = regions.linear(source, rng)
+        moving = work.place(regions.motion(source, matrix), panel, origin, rng, taken)
+        if moving is None:
+            work.after = untouched
+            return None
+
+        def brought(wide: Region, moving: regions.Motion = moving) -> np.ndarray:
+            moved = regions.content(origin, moving._replace(region=wide))
+            return moved if gain == 1.0 else np.clip(moved * gain, 0, 255).astype(np.uint8)
+
+        if not work.paste(moving.region, brought, how, rng):
+            work.after = untouched
+            return None
+        taken.append(moving.region)
+        matrices.append(moving.matrix)
+        motions.append(parameters)
+    details = {"blend": how, "gain": round(gain, 3), "motions": motions}
+    return Step(name, details, tuple(taken), source, tuple(taken[1:]), tuple(matrices))

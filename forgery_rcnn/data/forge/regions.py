@@ -1,0 +1,249 @@
+"""Regions of a figure: their shapes, from real objects where there are any, and how they are moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from forgery_rcnn.data.forge.scene import Box
+
+SEGMENTED_SIDE = 640  # objects are looked for at this size
+RIM = 2  # pixels around an object that go with it
+LIVELY = 6.0  # least standard deviation of the grey levels in a region worth copying
+TRIES = 40
+OUTLINES = {"blob": 0.4, "ellipse": 0.2, "polygon": 0.28, "rectangle": 0.12}  # how often each is drawn
+CLOSE_ENOUGH = (0.55, 1.7)  # of the wanted area
+
+
+class Region(NamedTuple):
+    """A set of pixels: mask (h, w) bool, whose first pixel is (y, x) of the figure."""
+
+    y: int
+    x: int
+    mask: np.ndarray
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return int(np.count_nonzero(self.mask))
+
+    def window(self, array: np.ndarray) -> np.ndarray:
+        """(H, W, ...) -> the part of it under the mask's rectangle, a view."""
+        return array[self.y : self.y + self.mask.shape[0], self.x : self.x + self.mask.shape[1]]
+
+    def inside(self, size: tuple[int, ...]) -> bool:
+        """Whether the rectangle lies in a figure of `size` = (H, W, ...)."""
+        height, width = self.mask.shape
+        return self.y >= 0 and self.x >= 0 and self.y + height <= size[0] and self.x + width <= size[1]
+
+    def padded(self, pixels: int) -> Region:
+        """The same pixels in a rectangle that is larger by so many on each side."""
+        return Region(self.y - pixels, self.x - pixels, np.pad(self.mask, pixels))
+
+    def grown(self, pixels: int) -> Region:
+        """All within `pixels` of the region along rows and columns."""
+        wide = self.padded(pixels)
+        kernel = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
+        return wide._replace(mask=cv2.dilate(wide.mask.astype(np.uint8), kernel) > 0)
+
+    def clipped(self, size: tuple[int, ...]) -> Region:
+        """What lies in a figure of `size` = (H, W, ...)."""
+        y0, x0 = max(self.y, 0), max(self.x, 0)
+        y1, x1 = min(self.y + self.mask.shape[0], size[0]), min(self.x + self.mask.shape[1], size[1])
+        return Region(y0, x0, self.mask[y0 - self.y : max(y1, y0) - self.y, x0 - self.x : max(x1, x0) - self.x])
+
+    def polygon(self) -> list[list[int]]:
+        """Outline of the largest connected part, [[x, y], ...] in the figure's pixels, within a pixel or two."""
+        outlines, _ = cv2.findContours(self.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        largest = max(outlines, key=cv2.contourArea)
+        short = cv2.approxPolyDP(largest, max(1.0, 0.004 * cv2.arcLength(largest, True)), True)
+        return (short[:, 0] + [self.x, self.y]).tolist()
+
+
+def filled(outline: np.ndarray) -> Region:
+    """(K, 1, 2) int32 x y -> the region within it."""
+    x, y, width, height = cv2.boundingRect(outline)
+    mask = cv2.fillPoly(np.zeros((height, width), np.uint8), [outline - [x, y]], 1) > 0
+    return Region(y, x, mask)
+
+
+def rectangle(x0: int, y0: int, x1: int, y1: int) -> Region:
+    """The box x0 y0 x1 y1, x1 y1 exclusive, as a region."""
+    return Region(y0, x0, np.ones((y1 - y0, x1 - x0), bool))
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of a figure at a reduced size: grey (h, w) uint8; scale = figure's pixels per pixel of it."""
+
+    grey: np.ndarray
+    scale: float
+
+    @classmethod
+    def of(cls, canvas: np.ndarray) -> Objects:
+        """(H, W, 3) uint8 -> Objects."""
+        scale = max(1.0, max(canvas.shape[:2]) / SEGMENTED_SIDE)
+        size = max(1, int(canvas.shape[1] / scale)), max(1, int(canvas.shape[0] / scale))
+        return cls(cv2.cvtColor(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY), scale)
+
+    @cached_property
+    def labels(self) -> list[np.ndarray]:
+        """(h, w) int32, object numbers from 1: bright objects, then dark ones."""
+        smooth = cv2.medianBlur(self.grey, 5)
+        around = cv2.blur(smooth, (max(3, max(self.grey.shape) // 4),) * 2)
+        return [_parted(spots) for spots in (cv2.subtract(smooth, around), cv2.subtract(around, smooth))]
+
+    def near(self, area: float, rng: np.random.Generator) -> list[np.ndarray]:
+        """Outlines (K, 1, 2) int32, x y in the figure, of objects or neighbouring objects of about `area` pixels together."""
+        wanted, found = area / self.scale**2, []
+        for labels in self.labels:
+            areas = np.bincount(labels.ravel())
+            areas[0] = 0
+            for number in rng.permutation(np.flatnonzero((areas > 0.6 * wanted) & (areas < 1.7 * wanted)))[:6]:
+                found.append(self._outline(labels == number))
+            small = np.flatnonzero((areas >= 12) & (areas < 0.6 * wanted))
+            if len(small) > 2:
+                found += [self._outline(cluster) for cluster in self._clusters(labels, small, wanted, rng)]
+        return [found[i] for i in rng.permutation(len(found))]
+
+    def _clusters(
+        self, labels: np.ndarray, numbers: np.ndarray, wanted: float, rng: np.random.Generator
+    ) -> list[np.ndarray]:
+        """Convex hulls (h, w) uint8 around an object and its neighbours, of about the wanted area."""
+        rows, columns = np.nonzero(np.isin(labels, numbers))
+        out = []
+        for pick in rng.integers(len(rows), size=3):
+            distance = (rows - rows[pick]) ** 2 + (columns - columns[pick]) ** 2
+            close = distance < wanted / 2.4
+            hull = cv2.convexHull(np.stack([columns[close], rows[close]], axis=1).astype(np.int32))
+            if 0.5 * wanted < cv2.contourArea(hull) < 1.7 * wanted:
+                out.append(cv2.fillPoly(np.zeros(labels.shape, np.uint8), [hull], 1))
+        return out
+
+    def _outline(self, mask: np.ndarray) -> np.ndarray:
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        largest = max(outlines, key=len)
+        return np.round((largest + 0.5) * self.scale).astype(np.int32)
+
+
+def _parted(spots: np.ndarray) -> np.ndarray:
+    """(h, w) uint8, bright where objects are -> (h, w) int32 labels: Otsu's threshold, touching objects parted by watershed."""
+    binary = cv2.threshold(spots, 0, 255, cv2.THRESH_OTSU)[1]
+    binary = cv2.morphologyEx(binary, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    depth = cv2.distanceTransform(binary, cv2.DIST_L2, 5)
+    near, wide = (cv2.dilate(depth, np.ones((side, side), np.uint8)) for side in (13, 41))
+    peaks = (depth >= 0.95 * near) & (depth > 0.65 * wide) & (depth > 2)  # not the saddles where two objects touch
+    _, markers = cv2.connectedComponents(peaks.astype(np.uint8))
+    markers = markers + 1
+    markers[(binary > 0) & ~peaks] = 0
+    # OpenCV floods small steps first: a cliff around the objects keeps the background out until they are full.
+    hills = np.where(binary > 0, np.clip(100 + 4 * depth, 0, 255), 0).astype(np.uint8)
+    hills = np.repeat(hills[..., None], 3, axis=2)
+    labels = cv2.watershed(hills, markers.astype(np.int32))
+    return np.where((labels > 1) & (binary > 0), labels - 1, 0)
+
+
+def proposed(
+    objects: Objects, box: Box, area: float, kinds: Sequence[str], rng: np.random.Generator
+) -> Iterator[Region]:
+    """Regions of about `area` pixels: mostly around objects of that size first, then outlines drawn in the box."""
+    outlines = objects.near(area, rng) if rng.random() < 0.8 else []
+    for number in range(len(outlines) + TRIES):
+        if number < len(outlines):
+            region = filled(outlines[number]).grown(RIM)
+        else:
+            region = filled(outline(area, kinds, rng) + rng.integers(box[:2], box[2:]).astype(np.int32))
+        if CLOSE_ENOUGH[0] * area < region.area < CLOSE_ENOUGH[1] * area:
+            yield region
+
+
+def shows(pixels: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether (h, w, 3) uint8 is not flat under the (h, w) bool mask."""
+    return float(pixels[mask].mean(axis=1).std()) >= LIVELY
+
+
+def outline(area: float, kinds: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+    """-> (K, 1, 2) int32 x y, about the origin: one of these kinds of OUTLINES, of about `area` pixels."""
+    weights = np.array([OUTLINES[kind] for kind in kinds])
+    kind = rng.choice(kinds, p=weights / weights.sum())
+    corners = {"blob": 60, "ellipse": 48, "polygon": int(rng.integers(5, 11)), "rectangle": 4}[str(kind)]
+    theta = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    waves = sum(rng.uniform(0, 0.22) * np.cos(k * theta + rng.uniform(0, 6.3)) for k in (2, 3, 4, 5))
+    radius = 1 + waves * (kind == "blob") + rng.uniform(-0.3, 0.3, corners) * (kind == "polygon")
+    turn = np.pi / 4 if kind == "rectangle" else 0.0
+    points = np.stack([radius * np.cos(theta + turn), radius * np.sin(theta + turn) * rng.uniform(0.5, 1)], axis=1)
+    angle = 0.0 if kind == "rectangle" else rng.uniform(0, np.pi)
+    points = points @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points *= np.sqrt(area / max(cv2.contourArea(points.astype(np.float32)), 1e-6))
+    return np.round(points).astype(np.int32)[:, None]
+
+
+def linear(source: Region, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, float | bool]]:
+    """-> (2, 2) float64, the linear part of a motion, and its parameters: nothing, mirror, quarter turns, or any turn and scale.
+
+    A rectangle is not turned: nobody would believe one that stands askew.
+    """
+    kind = str(rng.choice(("shift", "mirror", "quarter", "any"), p=(0.4, 0.12, 0.13, 0.35)))
+    if source.mask.all() and kind in ("quarter", "any"):
+        kind = "shift"
+    turn = (
+        0.0
+        if kind in ("shift", "mirror")
+        else float(rng.integers(1, 4)) * 90
+        if kind == "quarter"
+        else rng.uniform(-180, 180)
+    )
+    scale = float(np.exp(rng.uniform(np.log(0.7), np.log(1.4)))) if kind == "any" and rng.random() < 0.6 else 1.0
+    mirrored = kind == "mirror" or (kind != "shift" and rng.random() < 0.25)
+    cos, sin = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
+    matrix = scale * np.array([[cos, -sin], [sin, cos]]) @ np.diag([-1.0 if mirrored else 1.0, 1.0])
+    matrix[np.abs(matrix) < 1e-12] = 0  # a quarter turn lands on whole pixels
+    return matrix, {"turn_degrees": round(turn, 2), "scale": round(scale, 4), "mirrored": bool(mirrored)}
+
+
+class Motion(NamedTuple):
+    """matrix (2, 3): source pixel x y 1 -> target pixel x y, centres of pixels at whole numbers; region: the target."""
+
+    matrix: np.ndarray
+    region: Region
+
+
+def motion(source: Region, matrix: np.ndarray) -> Motion:
+    """Source region and (2, 2) linear part -> the region turned and scaled about its centre, at the place of its source."""
+    height, width = source.mask.shape
+    if np.array_equal(matrix, np.eye(2)):
+        return Motion(np.column_stack([matrix, np.zeros(2)]), source)
+    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]]) @ matrix.T
+    low = np.floor(corners.min(axis=0) + 1e-6)
+    size = np.ceil(corners.max(axis=0) - 1e-6) - low + 1
+    local = np.column_stack([matrix, -low])
+    turned = cv2.warpAffine(source.mask.astype(np.float32), local, tuple(size.astype(int).tolist())) > 0.5
+    origin = np.array([source.x, source.y])
+    corner = np.round(origin + (np.array([width, height]) - size) / 2).astype(int)
+    return Motion(
+        np.column_stack([matrix, corner - low - matrix @ origin]), Region(int(corner[1]), int(corner[0]), turned)
+    )
+
+
+def shifted(moving: Motion, y: int, x: int) -> Motion:
+    """The same motion with its target's rectangle at (y, x)."""
+    matrix = moving.matrix.copy()
+    matrix[:, 2] += [x - moving.region.x, y - moving.region.y]
+    return Motion(matrix, moving.region._replace(y=y, x=x))
+
+
+def content(canvas: np.ndarray, moving: Motion) -> np.ndarray:
+    """(H, W, 3) uint8 -> (h, w, 3) uint8, what the motion brings into the target's rectangle."""
+    matrix = moving.matrix - [[0, 0, moving.region.x], [0, 0, moving.region.y]]
+    height, width = moving.region.mask.shape
+    exact = np.array_equal(np.abs(matrix[:, :2]).sum(axis=0), [1, 1]) and set(np.abs(matrix[:, :2]).ravel()) == {
+        0.0,
+        1.0,
+    }
+    how = cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR
+    return cv2.warpAffine(canvas, matrix, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT)

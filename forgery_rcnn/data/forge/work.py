@@ -1,0 +1,160 @@
+"""A figure while it is being forged, and what every operation does with it: find a shape, find a place, paste."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from forgery_rcnn.data.forge import blend, regions
+from forgery_rcnn.data.forge.regions import Motion, Objects, Region
+from forgery_rcnn.data.forge.scene import Scene
+from forgery_rcnn.data.forge.views import Views
+
+VISIBLE = 8.0  # least mean change, in grey levels, under a target
+STRANGE = 40.0  # grey levels along the rim between content and surroundings; more is a fake at a glance
+PLACES = 8  # a target is the best of so many places
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation done: one instance. marked: the regions of its mask channel; matrices: (2, 3) x y 1 -> x y, one per target.
+
+    source: where the content came from, in the figure, or in the donor's view when that is not among `marked`.
+    """
+
+    operation: str
+    parameters: dict[str, Any]
+    marked: tuple[Region, ...]
+    source: Region | None = None
+    targets: tuple[Region, ...] = ()
+    matrices: tuple[np.ndarray, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass
+class Work:
+    """before, after: (H, W, 3) uint8; free (H, W) uint8: 1 + number of the panel where there is still room, else 0."""
+
+    scene: Scene
+    views: Views
+    before: np.ndarray = field(init=False)
+    after: np.ndarray = field(init=False)
+    free: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.before, self.after, self.free = self.scene.canvas, self.scene.canvas.copy(), self.scene.room.copy()
+        for number, panel in enumerate(self.scene.panels, 1):
+            if panel.lanes:  # not on a blot's names and gutters
+                film = np.zeros(self.size, bool)
+                for x0, y0, x1, y1 in panel.lanes:
+                    film[y0:y1, x0:x1] = True
+                self.free[(self.free == number) & ~film] = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W), pixels."""
+        return self.free.shape
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The objects of the pristine figure."""
+        return Objects.of(self.scene.canvas)
+
+    def panels(self, least: float) -> list[int]:
+        """Numbers in `free` of the panels with room for `least` pixels."""
+        room = np.bincount(self.free.ravel(), minlength=len(self.scene.panels) + 1)
+        return [number for number in range(1, len(self.scene.panels) + 1) if room[number] >= least]
+
+    def take(self, step: Step) -> None:
+        """Nothing else may touch what this step marked."""
+        for region in step.marked:
+            wide = region.grown(2 * blend.REACH).clipped(self.size)
+            wide.window(self.free)[wide.mask] = 0
+
+    def fits(self, region: Region, panel: int) -> bool:
+        """Whether all of a region is free and in this panel."""
+        if not region.inside(self.size):
+            return False
+        room = region.window(self.free)
+        coarse = slice(None, None, 8)
+        if (room[coarse, coarse][region.mask[coarse, coarse]] != panel).any():
+            return False
+        return bool((room[region.mask] == panel).all())
+
+    def shape(self, panel: int, area: float, rng: np.random.Generator) -> Region | None:
+        """A region of about `area` pixels that shows something, free in `panel`: an object's where one is, else drawn."""
+        shown = self.scene.panels[panel - 1]
+        outlines = ("rectangle",) if shown.lanes else tuple(regions.OUTLINES)
+        for region in regions.proposed(self.objects, shown.box, area, outlines, rng):
+            if self.fits(region, panel) and regions.shows(region.window(self.before), region.mask):
+                return region
+        return None
+
+    def place(
+        self, moving: Motion, panel: int, source: np.ndarray, rng: np.random.Generator, taken: Sequence[Region] = ()
+    ) -> Motion | None:
+        """The motion's target moved to a free place in `panel`, apart from `taken`, whose surroundings are most like it."""
+        rows, columns = (np.flatnonzero((self.free == panel).any(axis=axis)) for axis in (1, 0))
+        height, width = moving.region.mask.shape
+        if rows.size < height or columns.size < width:
+            return None
+        low = np.array([rows[0], columns[0]])
+        high = np.maximum(low, [rows[-1] - height + 1, columns[-1] - width + 1]) + 1
+        rim = Rim.of(regions.content(source, moving), moving.region.mask)
+        found: list[tuple[float, int, Motion]] = []
+        for y, x in rng.integers(low, high, (5 * regions.TRIES, 2)).tolist():
+            placed = regions.shifted(moving, y, x)
+            if self.fits(placed.region, panel) and not any(meet(placed.region, other) for other in taken):
+                found.append((rim.unlike(placed.region.window(self.after)), len(found), placed))
+                if len(found) == PLACES:
+                    break
+        return min(found)[2] if found and min(found)[0] < STRANGE else None
+
+    def paste(
+        self, target: Region, content: Callable[[Region], np.ndarray], how: str, rng: np.random.Generator
+    ) -> bool:
+        """Blend what `content` brings into a rectangle over the target; False, and nothing done, where it would not show."""
+        wide = target.padded(blend.REACH + 1).clipped(self.size)
+        window = wide.window(self.after)
+        pasted = blend.BLENDS[how](window, content(wide), wide.mask, rng)
+        if cv2.absdiff(pasted, window)[wide.mask].mean() < VISIBLE:
+            return False
+        window[:] = pasted
+        return True
+
+
+def meet(one: Region, other: Region) -> bool:
+    """Whether two regions come closer than the blends of both reach."""
+    near = one.grown(3 * blend.REACH)
+    y0, x0 = max(near.y, other.y), max(near.x, other.x)
+    y1 = min(near.y + near.mask.shape[0], other.y + other.mask.shape[0])
+    x1 = min(near.x + near.mask.shape[1], other.x + other.mask.shape[1])
+    if y1 <= y0 or x1 <= x0:
+        return False
+    parts = [each.mask[y0 - each.y : y1 - each.y, x0 - each.x : x1 - each.x] for each in (near, other)]
+    return bool((parts[0] & parts[1]).any())
+
+
+class Rim(NamedTuple):
+    """What is brought along the outline of a target. at (h', w') bool, every `step`-th pixel; brought (K, 3) grey levels."""
+
+    at: np.ndarray
+    step: int
+    brought: np.ndarray
+
+    @classmethod
+    def of(cls, content: np.ndarray, mask: np.ndarray) -> Rim:
+        """(h, w, 3) uint8 and (h, w) bool, the new content of a target's rectangle -> its rim."""
+        step = max(1, max(mask.shape) // 48)
+        small = np.pad(mask[::step, ::step].astype(np.uint8), 1)  # beyond the rectangle is outside
+        at = (small > cv2.erode(small, np.ones((3, 3), np.uint8)))[1:-1, 1:-1]
+        return cls(at, step, content[::step, ::step][at].astype(np.int16))
+
+    def unlike(self, window: np.ndarray) -> float:
+        """Mean difference, in grey levels, to what (h, w, 3) uint8, the target's rectangle, holds there now."""
+        return float(np.abs(window[:: self.step, :: self.step][self.at] - self.brought).mean())
