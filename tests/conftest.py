@@ -90,11 +90,15 @@ Run = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture(scope="session")
 def run() -> Run:
-    """run("edarnn.py", "--help", cwd=folder) starts one of the scripts; its output and errors come through one pipe."""
+    """run("edarnn.py", "--help", cwd=folder) starts one of the scripts; its output and errors come through one pipe.
+
+    A name like "forgery_rcnn.data.forge" starts that package's command.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
 
     def start(script: str, *flags: str | Path, cwd: Path = ROOT, before: Sequence[str] = ()) -> subprocess.Popen[str]:
-        command = [sys.executable, *before, str(ROOT / script), *map(str, flags)]
+        named = [str(ROOT / script)] if script.endswith(".py") else ["-m", script]
+        command = [sys.executable, *before, *named, *map(str, flags)]
         return subprocess.Popen(
             command, env=environment, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -190,8 +190,12 @@ def _json(value: object) -> str:
 
 def _png(pixels: np.ndarray) -> bytes:
     """(H, W), (H, W, 3) RGB or (H, W, 4) RGBA uint8 -> a PNG file, quickly."""
-    order = {2: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}[pixels.ndim if pixels.ndim == 2 else pixels.shape[2]]
-    return cv2.imencode(".png", pixels if order is None else cv2.cvtColor(pixels, order), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    order = {2: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}[
+        pixels.ndim if pixels.ndim == 2 else pixels.shape[2]
+    ]
+    return cv2.imencode(
+        ".png", pixels if order is None else cv2.cvtColor(pixels, order), [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    )[1].tobytes()
 
 
 def _npy(masks: np.ndarray) -> bytes:

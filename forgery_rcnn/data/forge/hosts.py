@@ -114,7 +114,9 @@ def pools(hosts: Sequence[Host]) -> list[tuple[Host, ...]]:
     """
     groups = content.joined(len(hosts), content.near_duplicates([host.shows for host in hosts]))
     grouped = [replace(host, group=group) for host, group in zip(hosts, groups, strict=True)]
-    order = np.random.default_rng(0).permutation(len(hosts)).tolist()  # the same for all seeds: sets of two can be mixed
+    order = (
+        np.random.default_rng(0).permutation(len(hosts)).tolist()
+    )  # the same for all seeds: sets of two can be mixed
     ranked = sorted((grouped[i] for i in order), key=lambda host: hosts[host.group].family)
     dealt = {group: number for number, group in enumerate(dict.fromkeys(host.group for host in ranked))}
     count = max(1, min(MOST_POOLS, len(dealt) // PER_POOL))

@@ -136,8 +136,13 @@ def _parted(spots: np.ndarray) -> np.ndarray:
     binary = cv2.threshold(spots, 0, 255, cv2.THRESH_OTSU)[1]
     binary = cv2.morphologyEx(binary, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     depth = cv2.distanceTransform(binary, cv2.DIST_L2, 5)
-    near, wide = (cv2.dilate(depth, np.ones((side, side), np.uint8)) for side in (13, 41))
-    peaks = (depth >= 0.95 * near) & (depth > 0.65 * wide) & (depth > 2)  # not the saddles where two objects touch
+    _, pieces = cv2.connectedComponents(binary)
+    deepest = np.zeros(pieces.max() + 1, np.float32)
+    np.maximum.at(deepest, pieces.ravel(), depth.ravel())
+    # Not the saddles where two objects touch: less deep than the objects.
+    peaks = (
+        (depth >= 0.95 * cv2.dilate(depth, np.ones((13, 13), np.uint8))) & (depth > 0.6 * deepest[pieces]) & (depth > 2)
+    )
     _, markers = cv2.connectedComponents(peaks.astype(np.uint8))
     markers = markers + 1
     markers[(binary > 0) & ~peaks] = 0

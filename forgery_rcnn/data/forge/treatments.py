@@ -56,7 +56,9 @@ def resize(pixels: np.ndarray, settings: Settings) -> np.ndarray:
     height, width = pixels.shape[:2]
     small = max(1, round(height * settings["scale"])), max(1, round(width * settings["scale"]))
     how = cv2.INTER_AREA if settings["scale"] < 1 else cv2.INTER_CUBIC
-    return cv2.resize(cv2.resize(pixels, small[::-1], interpolation=how), (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(
+        cv2.resize(pixels, small[::-1], interpolation=how), (width, height), interpolation=cv2.INTER_CUBIC
+    )
 
 
 def blur(pixels: np.ndarray, settings: Settings) -> np.ndarray:
@@ -92,7 +94,10 @@ TREATMENTS: dict[str, tuple[Draw, Callable[[np.ndarray, Settings], np.ndarray]]]
     "blur": (lambda _, rng: {"sigma": round(float(rng.uniform(0.4, 1.2)), 3)}, blur),
     "noise": (lambda _, rng: {"sigma": round(float(rng.uniform(1, 6)), 2), "seed": int(rng.integers(2**31))}, noise),
     "contrast": (
-        lambda _, rng: {"gain": round(float(rng.uniform(0.8, 1.25)), 3), "gamma": round(float(rng.uniform(0.8, 1.25)), 3)},
+        lambda _, rng: {
+            "gain": round(float(rng.uniform(0.8, 1.25)), 3),
+            "gamma": round(float(rng.uniform(0.8, 1.25)), 3),
+        },
         contrast,
     ),
     "chroma": (lambda _, rng: {"down": int(rng.choice((1, 2)))}, chroma),

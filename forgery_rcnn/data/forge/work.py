@@ -47,7 +47,8 @@ class Work:
     free: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.before, self.after, self.free = self.scene.canvas, self.scene.canvas.copy(), self.scene.room.copy()
+        self.before, self.after = self.scene.canvas.copy(), self.scene.canvas.copy()
+        self.free = self.scene.room.copy()
         for number, panel in enumerate(self.scene.panels, 1):
             if panel.lanes:  # not on a blot's names and gutters
                 film = np.zeros(self.size, bool)

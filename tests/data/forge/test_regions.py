@@ -47,7 +47,9 @@ def test_a_moved_region_is_the_source_turned_and_scaled(seed: int) -> None:
     assert np.linalg.det(matrix) == pytest.approx(-scaling if parameters["mirrored"] else scaling, rel=1e-3)
 
 
-@pytest.mark.parametrize("matrix", [np.eye(2), [[-1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [1, 0]]])
+@pytest.mark.parametrize(
+    "matrix", [np.eye(2), [[-1, 0], [0, 1]], [[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [1, 0]]]
+)
 def test_shifts_mirrors_and_quarter_turns_are_exact(matrix: object) -> None:
     canvas = np.random.default_rng(0).integers(0, 256, (140, 180, 3)).astype(np.uint8)
     moving = regions.motion(BLOB, np.array(matrix, float))
@@ -140,4 +142,6 @@ def test_a_polygon_redraws_its_region() -> None:
 def test_a_shift_moves_target_and_matrix_together() -> None:
     moving = regions.motion(BLOB, np.eye(2))
     moved = regions.shifted(moving, BLOB.y + 5, BLOB.x - 7)
-    assert isinstance(moved, Motion) and moved.matrix[:, 2].tolist() == [-7, 5] and moving.matrix[:, 2].tolist() == [0, 0]
+    assert (
+        isinstance(moved, Motion) and moved.matrix[:, 2].tolist() == [-7, 5] and moving.matrix[:, 2].tolist() == [0, 0]
+    )

@@ -51,7 +51,7 @@ def _copied(work: Work, panel: int, source: Region, target: Region, rng: np.rand
     sign = -1.0 if mirrored else 1.0
     across = target.x - source.x if not mirrored else target.x + source.x + source.mask.shape[1] - 1
     moving = Motion(np.array([[sign, 0.0, across], [0.0, 1.0, target.y - source.y]]), target)
-    origin, how = work.after.copy(), str(rng.choice(("hard", "feathered", "poisson")))
+    origin, how = work.after.copy(), str(rng.choice(("hard", "feathered")))
 
     def brought(wide: Region) -> np.ndarray:
         return regions.content(origin, moving._replace(region=wide))
