@@ -2,11 +2,12 @@
 VENV   ?= .venv
 PYTHON ?= python3
 DEMO   ?= runs/demo
+COUNT  ?= 3000
 PY     := $(VENV)/bin/python
 # Spinning OpenMP threads make torch 9-17x slower beside any other busy process.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: venv demo results bench test lint format clean-demo
+.PHONY: venv demo corpus results bench test lint format clean-demo
 
 venv: $(VENV)/.complete
 
@@ -22,6 +23,10 @@ demo: venv clean-demo
 	$(PY) scoring.py --submission $(DEMO)/submission/submission.csv --solution data/sample/solution.csv --out $(DEMO)/report
 	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), model.safetensors, submission/ (submission.csv, overlays/), report/ (report.json, report.csv, error_budget.png)"
 
+# Forged figures for training, in data/corpus: make corpus HOSTS=DIR. Without HOSTS, from the pictures of the built-in sample.
+corpus: venv
+	$(PY) -m forgery_rcnn.data.forge $(if $(HOSTS),--hosts "$(HOSTS)") --out data/corpus --count $(COUNT)
+
 # The recorded runs that README and docs quote.
 results: venv
 	rm -rf runs/overfit_one runs/overfit_few
@@ -29,8 +34,10 @@ results: venv
 	$(PY) edarnn.py overfit_few --out runs/overfit_few
 	PYTHONPATH=. $(PY) benchmarks/record.py docs/results/overfit.md runs/overfit_one runs/overfit_few
 
-# Speed of the metric against its dense definition, and the picture of docs/metric.md: 6 minutes.
+# Speed and likeness of made figures, speed of loading, speed of the metric against its dense definition: 13 minutes.
 bench: venv
+	PYTHONPATH=. $(PY) benchmarks/forge.py docs/results/forge.md docs/forge.png
+	PYTHONPATH=. $(PY) benchmarks/loading.py docs/results/loading.md
 	PYTHONPATH=. $(PY) benchmarks/metric.py docs/results/metric.md
 	PYTHONPATH=. $(PY) benchmarks/worked_picture.py docs/metric.png
 

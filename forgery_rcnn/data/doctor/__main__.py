@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +21,7 @@ from forgery_rcnn.cli import command, described, tyro  # first: it says what is 
 from forgery_rcnn.data.doctor import examine, layout, page, repair
 from forgery_rcnn.data.doctor.examine import Examination
 from forgery_rcnn.data.doctor.findings import CHECKS
+from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.errors import InputError, printable
 
 NAMED = 3  # files of a check on the terminal
@@ -50,19 +49,20 @@ class Job:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 when nothing is wrong, 1 when something is."""
     job = tyro.cli(Job, args=argv, prog="python3 -m forgery_rcnn.data.doctor", description=described(__doc__))
+    screen = Screen(sys.stdout)
     total = len(layout.walk(job.root).cases)
     repair.check_target(job.root, job.out / "report.html", "--out")
     if job.fix is not None:
         repair.check_target(job.root, job.fix, "--fix")
         repair.check_empty(job.fix, "--fix")
-    with _bar("looking at cases", total) as advance:
+    with screen.bar("looking at cases", total) as advance:
         found = examine.examine(job.root, job.workers, advance)
     for name, text in (("report.json", page.to_json(found)), ("report.html", page.to_html(found))):
         job.out.mkdir(parents=True, exist_ok=True)
         (job.out / name).write_text(text, encoding="utf-8", errors="backslashreplace")
     print("\n".join(lines(found)))
     if job.fix is not None:
-        with _bar("writing the copy", total) as advance:
+        with screen.bar("writing the copy", total) as advance:
             steps = repair.repair(found, job.fix, job.workers, advance)
         print(f"repaired copy: {job.fix} ({steps} lines in {repair.TABLE})")
     print(f"written: {job.out / 'report.html'}, {job.out / 'report.json'}")
@@ -80,18 +80,6 @@ def lines(found: Examination) -> list[str]:
         more = ", …" if number > NAMED else ""
         out.append(f"  {CHECKS[name].severity:7} {number:5}  {CHECKS[name].title}: {', '.join(first)}{more}")
     return out
-
-
-@contextmanager
-def _bar(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on terminals; elsewhere nothing, so that logs stay readable."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda: progress.advance(task)
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def _compare_mask(reading: Reading, shot: Shot, change: np.ndarray | None, out: 
     if reading.masks is None:
         return
     if change is not None and changed is not None:
-        _judge_by_twin(reading, change, changed)
+        _judge_by_twin(reading, change, changed, out.case)
     elif len(out.shots) == 1:
         _judge_alone(reading)
     out.findings += files.hidden_under(shot, reading.masks)
@@ -166,7 +166,7 @@ def _judge_alone(reading: Reading) -> None:
         reading.findings.append(Finding("rectangles", (reading.path,), "every region is an exact rectangle"))
 
 
-def _judge_by_twin(reading: Reading, change: np.ndarray, changed: np.ndarray) -> None:
+def _judge_by_twin(reading: Reading, change: np.ndarray, changed: np.ndarray, case: Case) -> None:
     """What the change between the twins says about the mask."""
     assert reading.masks is not None
     wrong = [twins.inverted(mask, changed) for mask in reading.masks]
@@ -175,6 +175,8 @@ def _judge_by_twin(reading: Reading, change: np.ndarray, changed: np.ndarray) ->
         reading.note(
             "inverted_mask", f"the change lies in the complement of {sum(wrong)} of {len(wrong)} channels", sound
         )
+    elif case.operations & twins.REPLACING:
+        return
     elif (fault := twins.misplaced(reading.masks, changed)) is not None:
         reading.findings.append(Finding(fault[0], (reading.path,), fault[1]))
     elif shares := twins.boxes(reading.masks, change):

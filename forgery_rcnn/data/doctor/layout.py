@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from forgery_rcnn import tables
 from forgery_rcnn.data import images, masks
 from forgery_rcnn.data.doctor.findings import Finding
 from forgery_rcnn.errors import InputError
@@ -24,17 +26,22 @@ IMAGES: dict[Path, tuple[Part, Label]] = {
 MASKS: dict[Path, Part] = {Path("train_masks"): "train", Path("supplemental_masks"): "supplemental"}
 NEEDED = (Path("train_images/authentic"), Path("train_images/forged"), Path("train_masks"))
 ABOVE = Path("train_images")
+MANIFEST = "manifest.csv"
 KNOWN_FILES = (".csv", ".json", ".md", ".txt")  # beside the folders: solutions, cards, licences
 
 
 @dataclass
 class Case:
-    """All files of one case id in one part, relative to the root; of several masks the one that is read comes first."""
+    """All files of one case id in one part, relative to the root; of several masks the one that is read comes first.
+
+    operations: how it was forged, where a manifest tells.
+    """
 
     part: Part
     case_id: str
     images: dict[Label, list[Path]] = field(default_factory=lambda: {"authentic": [], "forged": [], "unlabelled": []})
     masks: list[Path] = field(default_factory=list)
+    operations: frozenset[str] = frozenset()
 
     def files(self) -> list[Path]:
         """Every file, images first."""
@@ -76,10 +83,21 @@ def walk(root: Path) -> Layout:
         for folder in NEEDED
         if not listed.get(folder)
     ]
+    operations = _operations(root)
     for case in cases.values():
         case.masks.sort(key=_rank)
+        case.operations = frozenset(operations.get(case.case_id, ()))
     ordered = [cases[key] for key in sorted(cases)]
     return Layout(ordered, others, found)
+
+
+def _operations(root: Path) -> dict[str, set[str]]:
+    """Case id -> its operations, by the manifest of a made data set; nothing where there is none that can be read."""
+    found: dict[str, set[str]] = defaultdict(set)
+    with contextlib.suppress(InputError):
+        for row in tables.read(root / MANIFEST, ("case_id", "operation")):
+            found[row.cells["case_id"]].add(row.cells["operation"])
+    return found
 
 
 def _files(root: Path, folder: Path, found: list[Finding]) -> Iterator[Path]:

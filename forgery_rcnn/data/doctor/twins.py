@@ -19,6 +19,8 @@ OUTSIDE = 0.5  # more of the change than this outside the mask is wrong
 INVERTED = 0.25  # least share of the complement that changed; a copy-move's region is half of its mask
 RECTANGLE = 0.98  # share of its box that a drawn rectangle fills
 FILLED = 0.85  # a change that fills less of its rectangle is not itself one
+EDGE, EDGE_CHANGED = 2, 0.2  # pixels; a drawn rectangle's edge, where less than this share differs at all, was never forged
+REPLACING = {"overlap"}  # operations that change a whole panel, of which only the part that is seen twice is marked
 LEAST = 64  # pixels of a component whose form is judged
 
 
@@ -72,19 +74,26 @@ def turned(masks: np.ndarray, changed: np.ndarray | None) -> np.ndarray:
 def boxes(masks: np.ndarray, change: np.ndarray) -> list[float]:
     """(N, H, W) bool, (H, W) uint8 difference -> of every rectangle drawn around a change, the share that changed.
 
-    A change is measured by its convex hull: flat parts inside it may look unchanged.
+    A change is measured by its convex hull: flat parts inside it may look unchanged. A region that was forged as a
+    rectangle differs up to its edge, however faintly; a rectangle drawn around a region does not.
     """
     weak = (change > max(WEAK, 4 * float(np.median(change)))).astype(np.uint8)
     shares = []
     for area, (y, x), mask in rectangles(masks):
         inside = weak[y, x] & mask
         points = cv2.findNonZero(inside)
-        if points is None or np.count_nonzero(inside) < LEAST // 4:
+        if points is None or np.count_nonzero(inside) < LEAST // 4 or _edge_changed(change[y, x]) > EDGE_CHANGED:
             continue
         hull = cv2.fillConvexPoly(np.zeros_like(inside), cv2.convexHull(points), 1)
         if (share := np.count_nonzero(hull & mask) / area) < FILLED:
             shares.append(share)
     return shares
+
+
+def _edge_changed(change: np.ndarray) -> float:
+    """(h, w) uint8 difference -> share of the EDGE outermost pixels where there is any."""
+    inner = change[EDGE:-EDGE, EDGE:-EDGE]
+    return float((np.count_nonzero(change) - np.count_nonzero(inner)) / max(1, change.size - inner.size))
 
 
 def rectangles(masks: np.ndarray) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray]]:

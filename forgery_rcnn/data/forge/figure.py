@@ -50,10 +50,8 @@ def make(plan: Plan, pool: Pool, operations: tuple[str, ...]) -> Figure:
 
 def composed(plan: Plan, views: Views, rng: np.random.Generator) -> Scene:
     """-> the pristine figure."""
-    if plan.layout == "compound":
-        scene = layout.compose(plan.size, views, rng)
-    else:
-        scene = layout.decorate(single(plan.size, views, rng), rng)
+    compound = plan.layout == "compound"
+    scene = layout.compose(plan.size, views, rng) if compound else layout.decorate(single(plan.size, views, rng), rng)
     if plan.mode != "L":
         return scene
     return replace(scene, canvas=_grey(scene.canvas), bare=_grey(scene.bare))

@@ -15,6 +15,7 @@ from PIL import Image
 
 from forgery_rcnn.config import DataConfig
 from forgery_rcnn.data import collection, images, records
+from forgery_rcnn.data.doctor import examine
 from forgery_rcnn.data.forge import corpus, hosts
 from forgery_rcnn.data.forge.__main__ import main
 from forgery_rcnn.data.forge.corpus import Corpus
@@ -84,7 +85,7 @@ def test_the_manifest_s_sums_and_polygons_are_the_files(built: Path) -> None:
         if row["label"] == "forged" and row["part"] != "test":
             masks = np.load(built / "train_masks" / f"{row['case_id']}.npy")
             mask = masks[int(row["instance"])]
-            for x, y in sum(json.loads(row["targets"]), []):
+            for x, y in (point for target in json.loads(row["targets"]) for point in target):
                 assert mask[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].any()
                 seen += 1
             for column, folder, suffix in (
@@ -113,6 +114,16 @@ def test_training_reads_it_with_its_own_split(built: Path) -> None:
     with open(built / corpus.SPLITS, newline="") as file:
         held = {row["case_id"] for row in csv.DictReader(file) if row["part"] == "validation"}
     assert {record.case_id for record in files.split.validation} == held
+
+
+def test_the_doctor_finds_nothing_wrong_with_it(built: Path, found: list[Host], tmp_path: Path) -> None:
+    """Rectangles forged as such, lanes and panels among them; overlapping panels, which change as a whole."""
+    out = tmp_path / "panels"
+    corpus.build(wanted(out, found, 40, compound=1.0, operations=("overlap", "panel_reuse", "lanes", "copy_move")), 2)
+    assert {"overlap", "panel_reuse"} <= {row["operation"] for row in manifest(out)}
+    for root in (built, out):
+        findings = examine.examine(root, 1, lambda: None).findings
+        assert [str(each) for each in findings if each.check != "near_duplicate"] == []
 
 
 def test_a_build_that_was_stopped_goes_on_and_ends_with_the_same_files(
