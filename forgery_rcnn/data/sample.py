@@ -1,6 +1,6 @@
 """The built-in sample: a small data set in the Recod.ai layout, forged from the pictures in scikit-image's wheel.
 
-Nothing is downloaded; the same seed gives the same bytes. How one figure is drawn: sample_figures.py.
+Nothing is downloaded; the same seed gives the same bytes. The figures are made as all others are, by data.forge.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -16,17 +17,18 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from forgery_rcnn import tables
-from forgery_rcnn.data.sample_figures import PHOTOS, Hosts, Plan, figure
+from forgery_rcnn.data.forge.figure import make
+from forgery_rcnn.data.forge.hosts import Host, files_of, pools, scan
+from forgery_rcnn.data.forge.output import Row, rows, save, write_manifest
+from forgery_rcnn.data.forge.plans import WEIGHTS, Mode, Plan, area_at, drawn_layout, drawn_operations
+from forgery_rcnn.data.forge.views import Pool
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Answer, Instances, Truth
 from forgery_rcnn.submission import recodai
 
-VERSION = 1  # raise it whenever the pictures change: a folder of another version is built anew
+VERSION = 2  # raise it whenever the pictures change: a folder of another version is built anew
 STAMP = ".sample.json"
-SOLUTION = "solution.csv"  # the truth of the test images
-# Forged share of an image after the real data's quantiles; SMALLEST raises the low ones on small figures.
-AREAS = {0.0: 0.001, 0.1: 0.0015, 0.25: 0.004, 0.5: 0.03, 0.75: 0.075, 0.9: 0.135, 1.0: 0.25}
+SOLUTION, MANIFEST = "solution.csv", "manifest.csv"  # the truth of the test images; hosts and operations of the others
 # Test figures show no pixel of a training figure: shared hosts are cut, training gets this share of the columns.
 SHARE = 0.6
 SHARED = ("ihc.png", "retina.jpg", "hubble_deep_field.jpg", "moon.png", "gravel.png", "grass.png")
@@ -41,8 +43,12 @@ TRAIN_ONLY = (
     "rocket.jpg",
 )
 TEST_ONLY = ("coffee.png", "motorcycle_left.png")
-# The image that the first training stage overfits.
-SINGLE = Plan(10017, (384, 512), "RGB", ("copy_move", "splice"), 0.13, ("coins.png", "ihc.png"))
+SIDES = (128, 620)  # least and greatest side of a figure
+COMPOUND = 0.3  # share of the figures
+PER_POOL = 2  # hosts at least: folds by host need several pools
+# The image that the first training stage overfits, a copy-move and a splice, both large; and what it is made of.
+SINGLE = Plan(10017, 0, (384, 512), "view", "RGB", 0.13, ("copy_move", "splice"))
+SINGLE_HOSTS = ("coins.png", "ihc.png")
 
 
 def default_root() -> Path:
@@ -91,57 +97,24 @@ def _stamp(folder: Path, seed: int) -> dict[str, object]:
     return {"version": VERSION, "seed": seed, "counts": counts}
 
 
-def _fill(folder: Path, seed: int) -> None:
-    """Draw and write the whole data set into the new `folder`, the stamp last."""
-    rng = np.random.default_rng([VERSION, seed])  # each figure draws from its own child of it
-    train, test = _hosts("train"), _hosts("test")
-    for plan in _plans(range(10001, 10073), train, rng):
-        before, after, masks = figure(plan, train, rng.spawn(1)[0])
-        _write(folder / "train_images" / "forged" / f"{plan.case}.png", after)
-        _write(folder / "train_masks" / f"{plan.case}.npy", masks)
-        if plan.case % 7 != 3:  # as in the real data, some forged figures have no authentic twin
-            _write(folder / "train_images" / "authentic" / f"{plan.case}.png", before)
-    for plan in _plans(range(20001, 20007), train, rng):
-        _, after, masks = figure(plan, train, rng.spawn(1)[0])
-        _write(folder / "supplemental_images" / f"{plan.case}.png", after)
-        _write(folder / "supplemental_masks" / f"{plan.case}.npy", masks)
-    truths = {}
-    for plan in _plans(range(30001, 30017), test, rng):
-        plan = plan if plan.case % 2 else replace(plan, kinds=())
-        _, after, masks = figure(plan, test, rng.spawn(1)[0])
-        _write(folder / "test_images" / f"{plan.case}.png", after)
-        forged = Instances.from_masks(masks) if len(masks) else None
-        truths[str(plan.case)] = Truth(plan.size, forged, " + ".join(sorted(set(plan.kinds))))
-    recodai.write_solution(folder / SOLUTION, truths)
-    recodai.write(
-        folder / "sample_submission.csv", ((case, Answer(truth.size, None)) for case, truth in truths.items())
-    )
-    (folder / STAMP).write_text(json.dumps(_stamp(folder, seed)))
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".npy":
-        np.save(path, array)
-    else:
-        Image.fromarray(array).save(path, compress_level=1)
-
-
 def host_folder() -> Path:
     """A folder beside the sample with the pictures its training figures are made of, one file each; written when missing.
 
     Its test figures show none of their pixels, so that what is trained on figures made from these can be tested on it.
     """
     folder = default_root().parent / "hosts"
-    for name, pixels in _hosts("train").items():
-        path = folder / Path(name).with_suffix(".png")
-        if not path.is_file():
-            with tables.replacing(path) as temporary:
-                Image.fromarray(pixels).save(temporary, "PNG")
+    _write_hosts(folder, "train")
     return folder
 
 
-def _hosts(part: Literal["train", "test"]) -> Hosts:
+def _write_hosts(folder: Path, part: Literal["train", "test"]) -> None:
+    for name, pixels in _hosts(part).items():
+        path = folder / Path(name).with_suffix(".png")
+        if not path.is_file():
+            save(path, pixels)
+
+
+def _hosts(part: Literal["train", "test"]) -> dict[str, np.ndarray]:
     """-> by file name, (H, W, 3) uint8 RGB, what the figures of this part may show."""
     names = SHARED + (TRAIN_ONLY if part == "train" else TEST_ONLY)
     hosts = {name: np.asarray(Image.open(str(files("skimage") / "data" / name)).convert("RGB")) for name in names}
@@ -152,22 +125,68 @@ def _hosts(part: Literal["train", "test"]) -> Hosts:
     return hosts
 
 
-def _plans(cases: range, hosts: Hosts, rng: np.random.Generator) -> list[Plan]:
+def _fill(folder: Path, seed: int) -> None:
+    """Make and write the whole data set into the new `folder`, the stamp last."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for part in ("train", "test"):
+            _write_hosts(Path(scratch) / part, part)
+        train, test = (
+            scan(below, files_of(below), 1)[0] for below in (Path(scratch) / "train", Path(scratch) / "test")
+        )
+        lines = _write_train(folder, train, seed) + _write_test(folder, test, seed)
+    write_manifest(folder / MANIFEST, lines)
+    (folder / STAMP).write_text(json.dumps(_stamp(folder, seed)))
+
+
+def _write_train(folder: Path, hosts: Sequence[Host], seed: int) -> list[Row]:
+    """Training and supplemental figures; -> their lines of the manifest."""
+    dealt, lines = [Pool(members) for members in pools(hosts, PER_POOL)], []
+    single = Pool([host for host in hosts if host.id in SINGLE_HOSTS])
+    for plan in _plans(range(10001, 10073), seed):
+        figure = make(plan, single if plan.case == SINGLE.case else dealt[plan.case % len(dealt)])
+        save(folder / "train_images" / "forged" / f"{plan.case}.png", figure.after)
+        save(folder / "train_masks" / f"{plan.case}.npy", figure.masks)
+        if plan.case % 7 != 3:  # as in the real data, some forged figures have no authentic twin
+            save(folder / "train_images" / "authentic" / f"{plan.case}.png", figure.before)
+        lines += rows(figure, {"case_id": plan.case, "part": "train", "seed": seed}, "forged")
+    for plan in _plans(range(20001, 20007), seed):  # of one pool: whatever shares a host with them cannot validate
+        figure = make(plan, single)
+        save(folder / "supplemental_images" / f"{plan.case}.png", figure.after)
+        save(folder / "supplemental_masks" / f"{plan.case}.npy", figure.masks)
+        lines += rows(figure, {"case_id": plan.case, "part": "supplemental", "seed": seed}, "forged")
+    return lines
+
+
+def _write_test(folder: Path, hosts: Sequence[Host], seed: int) -> list[Row]:
+    """Test figures, half of them authentic, their solution, and a submission's example; -> lines of the manifest."""
+    pool, lines, truths = Pool(pools(hosts, len(hosts))[0]), [], {}
+    for plan in _plans(range(30001, 30017), seed):
+        plan = plan if plan.case % 2 else replace(plan, operations=())
+        figure = make(plan, pool)
+        save(folder / "test_images" / f"{plan.case}.png", figure.after)
+        forged = Instances.from_masks(figure.masks) if figure.steps else None
+        kinds = sorted({step.operation for step in figure.steps})
+        truths[str(plan.case)] = Truth(plan.size, forged, " + ".join(kinds))
+        label = "forged" if figure.steps else "authentic"
+        lines += rows(figure, {"case_id": plan.case, "part": "test", "seed": seed}, label)
+    recodai.write_solution(folder / SOLUTION, truths)
+    example = ((case, Answer(truth.size, None)) for case, truth in truths.items())
+    recodai.write(folder / "sample_submission.csv", example)
+    return lines
+
+
+def _plans(cases: range, seed: int) -> list[Plan]:
     """One plan per case id; that of SINGLE is fixed."""
+    rng = np.random.default_rng([VERSION, seed, cases.start])
     # Each row is spread evenly over 0..1, in random order: shares come out right even for few figures.
     draws = rng.permuted(np.tile((np.arange(len(cases)) + 0.5) / len(cases), (5, 1)), axis=1).T
-    weights = {name: 0.4 if name in PHOTOS else 1.0 for name in hosts}
     plans = []
-    for case, (area, number, mode, panels, side) in zip(cases, draws, strict=True):
-        sides = np.array([1, rng.uniform(0.55, 1)]) * 150 * (640 / 150) ** side
-        count = 1 if panels < 0.75 or max(sides) < 300 else 2 if panels < 0.9 else 3
-        chances = np.array(list(weights.values()))
-        names = tuple(map(str, rng.choice(list(weights), count + 1, replace=False, p=chances / chances.sum())))
-        weights |= {name: weights[name] / 2 for name in names}  # so that the hosts take turns
-        largest = 2.5 * min(min(hosts[name].shape[:2]) for name in names)  # a small host is enlarged no further
-        height, width = (int(pixels) for pixels in rng.permutation(np.clip(sides, 128, largest)))
-        kinds = rng.choice(("copy_move", "splice"), 1 + int(number > 0.68) + int(number > 0.93), p=(0.66, 0.34))
-        share = float(np.exp(np.interp(area, list(AREAS), np.log(list(AREAS.values())))))
-        form: Literal["RGB", "RGBA", "L"] = "L" if mode < 0.15 else "RGBA" if mode < 0.32 else "RGB"
-        plans.append(Plan(case, (height, width), form, tuple(map(str, kinds)), share, names))
-    return [SINGLE if plan.case == SINGLE.case else plan for plan in plans]
+    for case, (area, number, mode, compound, side) in zip(cases, draws, strict=True):
+        long = SIDES[0] * (SIDES[1] / SIDES[0]) ** side
+        sides = np.clip(np.round(rng.permutation([long, long * rng.uniform(0.6, 1)])), *SIDES).astype(int).tolist()
+        instances = 1 + int(number > 0.68) + int(number > 0.93)
+        form: Mode = "L" if mode < 0.15 else "RGBA" if mode < 0.32 else "RGB"
+        layout = drawn_layout((sides[0], sides[1]), float(compound < COMPOUND), rng)
+        operations = drawn_operations(layout, area_at(area), instances, tuple(WEIGHTS), rng)
+        plans.append(Plan(case, seed, (sides[0], sides[1]), layout, form, area_at(area), operations).feasible())
+    return [replace(SINGLE, seed=seed) if plan.case == SINGLE.case else plan for plan in plans]

@@ -152,17 +152,17 @@ def _compare_mask(reading: Reading, shot: Shot, change: np.ndarray | None, out: 
     if change is not None and changed is not None:
         _judge_by_twin(reading, change, changed, out.case)
     elif len(out.shots) == 1:
-        _judge_alone(reading)
+        _judge_alone(reading, out.case)
     out.findings += files.hidden_under(shot, reading.masks)
 
 
-def _judge_alone(reading: Reading) -> None:
-    """What a mask's form says where no twin can."""
+def _judge_alone(reading: Reading, case: Case) -> None:
+    """What a mask's form says where neither a twin nor a manifest can."""
     assert reading.masks is not None
     if any(mask_checks.maybe_inverted(mask) for mask in reading.masks):
         share = f"{reading.masks.mean():.0%} of the image is marked, up to all four borders"
         reading.findings.append(Finding("maybe_inverted_mask", (reading.path,), share))
-    elif twins.all_rectangles(reading.masks):
+    elif not case.operations and twins.all_rectangles(reading.masks):
         reading.findings.append(Finding("rectangles", (reading.path,), "every region is an exact rectangle"))
 
 

@@ -19,7 +19,10 @@ OUTSIDE = 0.5  # more of the change than this outside the mask is wrong
 INVERTED = 0.25  # least share of the complement that changed; a copy-move's region is half of its mask
 RECTANGLE = 0.98  # share of its box that a drawn rectangle fills
 FILLED = 0.85  # a change that fills less of its rectangle is not itself one
-EDGE, EDGE_CHANGED = 2, 0.2  # pixels; a drawn rectangle's edge, where less than this share differs at all, was never forged
+EDGE, EDGE_CHANGED = (
+    2,
+    0.2,
+)  # pixels; a drawn rectangle's edge, where less than this share differs at all, was never forged
 REPLACING = {"overlap"}  # operations that change a whole panel, of which only the part that is seen twice is marked
 LEAST = 64  # pixels of a component whose form is judged
 

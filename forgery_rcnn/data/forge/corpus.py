@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import json
 import signal
 from collections.abc import Callable, Sequence
@@ -12,15 +11,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from forgery_rcnn import tables
 from forgery_rcnn.data.forge import hosts
-from forgery_rcnn.data.forge.figure import Figure, make
+from forgery_rcnn.data.forge.figure import make
 from forgery_rcnn.data.forge.hosts import Host
+from forgery_rcnn.data.forge.output import Row, rows, save, write_manifest
 from forgery_rcnn.data.forge.plans import Recipe, plan
 from forgery_rcnn.data.forge.views import Pool
 from forgery_rcnn.errors import InputError
@@ -31,11 +30,6 @@ VERSION = 1  # raise it whenever the same seed gives other figures: a set of ano
 STAMP, LOG = ".forge.json", ".forge.jsonl"
 MANIFEST, SPLITS, SOLUTION, EXAMPLE = "manifest.csv", "splits.csv", "solution.csv", "sample_submission.csv"
 FORGED_TESTS = 0.54  # share of the test images that show their forged version, as in the real training set
-COLUMNS = (
-    *("case_id", "part", "label", "instance", "operation", "parameters", "transform", "source", "targets"),
-    *("hosts", "treatment", "seed", "sha256", "sha256_authentic", "sha256_mask"),
-)
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -141,80 +135,25 @@ def _pool(number: int) -> Pool:
 def _made(case: int) -> Case:
     """Make one case and write its files. Runs in a worker."""
     part, number = _corpus.assigned(case)
-    figure = make(plan(case, _corpus.seed, _corpus.recipe), _pool(number), _corpus.recipe.operations)
-    out, name = _corpus.out, f"{case:05d}"
+    figure = make(plan(case, _corpus.seed, _corpus.recipe), _pool(number))
+    out, name, size = _corpus.out, f"{case:05d}", figure.masks.shape[1:]
+    common: Row = {"case_id": name, "part": part, "seed": _corpus.seed}
     if part == "test":
         shows = bool(figure.steps) and np.random.default_rng([_corpus.seed, case, 3]).random() < FORGED_TESTS
-        found = figure.masks if shows else figure.masks[:0]
-        sums = (_write(out / "test_images" / f"{name}.png", _png(figure.after if shows else figure.before)), "", "")
-        answer = recodai.annotation_of(Instances.from_masks(found))
-        return Case(case, part, _rows(figure, name, part, sums, shows), figure.masks.shape[1:], answer)
-    authentic = _write(out / "train_images" / "authentic" / f"{name}.png", _png(figure.before))
-    if not figure.steps:
-        return Case(case, part, _rows(figure, name, part, ("", authentic, ""), False), figure.masks.shape[1:])
-    forged = _write(out / "train_images" / "forged" / f"{name}.png", _png(figure.after))
-    mask = _write(out / "train_masks" / f"{name}.npy", _npy(figure.masks))
-    return Case(case, part, _rows(figure, name, part, (forged, authentic, mask), True), figure.masks.shape[1:])
-
-
-def _rows(figure: Figure, name: str, part: str, sums: tuple[str, str, str], shows: bool) -> tuple[Row, ...]:
-    """Lines of the manifest: one per instance; one with operation "none" where nothing is forged."""
-    common: Row = {
-        "case_id": name,
-        "part": part,
-        "label": "forged" if shows else "authentic",
-        "hosts": ";".join(figure.hosts),
-        "treatment": _json(figure.treatment),
-        "seed": _corpus.seed,
-        **dict(zip(("sha256", "sha256_authentic", "sha256_mask"), sums, strict=True)),
-    }
-    if not shows:
-        return ({**common, "instance": "", "operation": "none"},)
-    return tuple(
-        {
-            **common,
-            "instance": number,
-            "operation": step.operation,
-            "parameters": _json(step.parameters),
-            "transform": _json([np.round(matrix, 4).tolist() for matrix in step.matrices]),
-            "source": _json(step.source.polygon() if step.source else []),
-            "targets": _json([target.polygon() for target in step.targets]),
-        }
-        for number, step in enumerate(figure.steps)
-    )
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    """(H, W), (H, W, 3) RGB or (H, W, 4) RGBA uint8 -> a PNG file, quickly."""
-    order = {2: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}[
-        pixels.ndim if pixels.ndim == 2 else pixels.shape[2]
-    ]
-    return cv2.imencode(
-        ".png", pixels if order is None else cv2.cvtColor(pixels, order), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    )[1].tobytes()
-
-
-def _npy(masks: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, masks)
-    return file.getvalue()
-
-
-def _write(path: Path, data: bytes) -> str:
-    """Write a file whole or not at all -> its sha256."""
-    with tables.replacing(path) as temporary:
-        temporary.write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
+        common["sha256"] = save(out / "test_images" / f"{name}.png", figure.after if shows else figure.before)
+        answer = recodai.annotation_of(Instances.from_masks(figure.masks) if shows else None)
+        return Case(case, part, tuple(rows(figure, common, "forged" if shows else "authentic")), size, answer)
+    train = out / "train_images"
+    common["sha256_authentic"] = save(train / "authentic" / f"{name}.png", figure.before)
+    if figure.steps:
+        common["sha256"] = save(train / "forged" / f"{name}.png", figure.after)
+        common["sha256_mask"] = save(out / "train_masks" / f"{name}.npy", figure.masks)
+    return Case(case, part, tuple(rows(figure, common, "forged" if figure.steps else "authentic")), size)
 
 
 def _write_tables(corpus: Corpus, cases: Sequence[Case]) -> None:
     """Manifest, splits, and for the test images solution and example of a submission."""
-    rows = [row for case in cases for row in case.rows]
-    tables.write(corpus.out / MANIFEST, COLUMNS, ([row.get(column, "") for column in COLUMNS] for row in rows))
+    write_manifest(corpus.out / MANIFEST, [row for case in cases for row in case.rows])
     names = ((case.rows[0]["case_id"], case.part) for case in cases)
     tables.write(corpus.out / SPLITS, ("case_id", "part"), names)
     truths = {case.rows[0]["case_id"]: _truth(case) for case in cases if case.part == "test"}

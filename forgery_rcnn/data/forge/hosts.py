@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -82,8 +84,11 @@ def scan(
     Raises InputError when none can be used.
     """
     found, refused = [], []
-    with ProcessPoolExecutor(max(workers, 1), mp_context=get_context("spawn")) as processes:
-        for judged in processes.map(_judged, files, [folder] * len(files), chunksize=8):
+    judge = functools.partial(_judged, folder=folder)
+    with contextlib.ExitStack() as stack:
+        if workers > 1:
+            processes = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
+        for judged in processes.map(judge, files, chunksize=8) if workers > 1 else map(judge, files):
             advance()
             (found if isinstance(judged, Host) else refused).append(judged)
     if not found:
@@ -107,8 +112,8 @@ def _judged(path: Path, folder: Path) -> Host | str:
     return Host(path.relative_to(folder).as_posix(), path, grey.shape, content.of(pixels), images.jpeg_tables(path))
 
 
-def pools(hosts: Sequence[Host]) -> list[tuple[Host, ...]]:
-    """Hosts -> pools; pictures that show the same are in one pool, and every family is spread over all.
+def pools(hosts: Sequence[Host], least: int = PER_POOL) -> list[tuple[Host, ...]]:
+    """Hosts -> pools of at least `least` pictures; those that show the same are in one, and every family is spread over all.
 
     A figure draws all it shows from one pool, so that a split by pool shares no picture.
     """
@@ -119,7 +124,7 @@ def pools(hosts: Sequence[Host]) -> list[tuple[Host, ...]]:
     )  # the same for all seeds: sets of two can be mixed
     ranked = sorted((grouped[i] for i in order), key=lambda host: hosts[host.group].family)
     dealt = {group: number for number, group in enumerate(dict.fromkeys(host.group for host in ranked))}
-    count = max(1, min(MOST_POOLS, len(dealt) // PER_POOL))
+    count = max(1, min(MOST_POOLS, len(dealt) // least))
     return [tuple(host for host in grouped if dealt[host.group] % count == pool) for pool in range(count)]
 
 

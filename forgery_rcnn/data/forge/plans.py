@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,32 +19,48 @@ MEDIAN_SIDE, SPREAD = 800, 0.55  # long side: pixels, and deviation of its logar
 ASPECT = 4 / 3
 MODES = {"RGB": 0.7, "RGBA": 0.15, "L": 0.15}
 WEIGHTS = {
-    "copy_move": 0.42,
-    "between_panels": 0.14,
+    "copy_move": 0.5,
+    "between_panels": 0.12,
     "splice": 0.1,
     "removal": 0.08,
     "retouch": 0.06,
-    "lanes": 0.1,
+    "lanes": 0.3,
     "overlap": 0.05,
-    "panel_reuse": 0.05,
+    "panel_reuse": 0.08,
 }
-"""How often each operation is tried first; one that does not suit the figure makes way for the next."""
-LARGEST = {"removal": 0.03, "retouch": 0.03}  # share of the figure; larger ones are seen at a glance
+"""How often each operation is planned, among those that suit the figure."""
+LARGEST = {"removal": 0.03, "retouch": 0.03, "splice": 0.06}  # share of the figure; larger ones are seen at a glance
+SMALLEST_SHARE = {"overlap": 0.01, "panel_reuse": 0.03}  # panels are not smaller
+DRAWN = {"blot": 0.08, "gel": 0.04}  # shares of the figures that are not compound
+SUITABLE = {
+    "view": ("copy_move", "splice", "removal", "retouch"),
+    "blot": ("copy_move", "removal", "retouch", "lanes"),
+    "gel": ("copy_move", "removal", "retouch", "lanes"),
+    "compound": tuple(WEIGHTS),
+}
+"""What can be done to a figure of each layout: one view of a host, one blot or gel, or several panels."""
+LEAST_COMPOUND = 192  # px of the shorter side
 
+Layout = Literal["view", "blot", "gel", "compound"]
 Mode = Literal["RGB", "RGBA", "L"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One figure. size = (H, W) pixels; area: share of it to be marked, 0 = nothing is forged; instances: how many steps."""
+    """One figure. size = (H, W) pixels; area: share of it to be marked; operations: one per instance, none = authentic."""
 
     case: int
     seed: int
     size: tuple[int, int]
-    layout: Literal["single", "compound"]
+    layout: Layout
     mode: Mode
     area: float
-    instances: int
+    operations: tuple[str, ...]
+
+    def feasible(self) -> Plan:
+        """The same, its area raised where it would be less than the smallest masks."""
+        least = 1.3 * SMALLEST * len(self.operations) / (self.size[0] * self.size[1])
+        return replace(self, area=max(self.area, least))
 
 
 @dataclass(frozen=True)
@@ -67,20 +84,17 @@ class Recipe:
 def plan(case: int, seed: int, recipe: Recipe) -> Plan:
     """Case number and the set's seed -> its Plan, always the same, whatever the other cases are."""
     rng = np.random.default_rng([seed, case])
+    size, mode = drawn_size(rng), str(rng.choice(list(MODES), p=list(MODES.values())))
     instances = int(rng.choice(list(INSTANCES), p=np.array(list(INSTANCES.values())) / sum(INSTANCES.values())))
-    area = float(np.exp(np.interp(rng.random(), list(AREAS), np.log(list(AREAS.values())))))
-    size = drawn_size(rng)
-    forged = rng.random() >= recipe.authentic
-    compound = rng.random() < recipe.compound and min(size) >= 2 * 96
-    return Plan(
-        case=case,
-        seed=seed,
-        size=size,
-        layout="compound" if compound else "single",
-        mode=str(rng.choice(list(MODES), p=list(MODES.values()))),
-        area=max(area, 1.3 * SMALLEST * instances / (size[0] * size[1])) if forged else 0.0,
-        instances=instances if forged else 0,
-    )
+    area, forged = area_at(rng.random()), rng.random() >= recipe.authentic
+    layout = drawn_layout(size, recipe.compound, rng)
+    operations = drawn_operations(layout, area, instances, recipe.operations, rng) if forged else ()
+    return Plan(case, seed, size, layout, mode, area, operations).feasible()
+
+
+def area_at(share: float) -> float:
+    """The forged share of an image that a `share` (0..1) of the real ones stay below."""
+    return float(np.exp(np.interp(share, list(AREAS), np.log(list(AREAS.values())))))
 
 
 def drawn_size(rng: np.random.Generator) -> tuple[int, int]:
@@ -89,3 +103,36 @@ def drawn_size(rng: np.random.Generator) -> tuple[int, int]:
     aspect = max(1.0, ASPECT * np.exp(0.25 * rng.standard_normal()))
     sides = np.clip(np.round([long / aspect, long]), *SIDES).astype(int).tolist()
     return (sides[0], sides[1]) if rng.random() < 0.72 else (sides[1], sides[0])
+
+
+def drawn_layout(size: tuple[int, int], compound: float, rng: np.random.Generator) -> Layout:
+    """-> compound in that share of the figures that are large enough, else a view, a blot or a gel."""
+    if rng.random() < compound and min(size) >= LEAST_COMPOUND:
+        return "compound"
+    drawn = rng.random()
+    return "blot" if drawn < DRAWN["blot"] else "gel" if drawn < sum(DRAWN.values()) else "view"
+
+
+def drawn_operations(
+    layout: Layout, area: float, instances: int, allowed: Sequence[str], rng: np.random.Generator
+) -> tuple[str, ...]:
+    """-> one operation per instance, of those allowed that suit the layout and the area; none where no one does."""
+    names = fitting(layout, area / instances, allowed)
+    return tuple(map(str, rng.choice(names, instances, p=_chances(names)))) if names else ()
+
+
+def in_random_order(plan: Plan, rng: np.random.Generator) -> tuple[str, ...]:
+    """-> all operations that suit a plan's layout and area, by chance and weight."""
+    names = fitting(plan.layout, plan.area / len(plan.operations), tuple(WEIGHTS))
+    return tuple(map(str, rng.choice(names, len(names), replace=False, p=_chances(names))))
+
+
+def fitting(layout: Layout, area: float, allowed: Sequence[str]) -> list[str]:
+    """-> the operations, among those allowed, that suit the layout and, if any does, this share of the figure."""
+    names = [name for name in SUITABLE[layout] if name in allowed]
+    return [n for n in names if SMALLEST_SHARE.get(n, 0) <= area <= LARGEST.get(n, 1)] or names
+
+
+def _chances(names: Sequence[str]) -> np.ndarray:
+    weights = np.array([WEIGHTS[name] for name in names])
+    return weights / weights.sum()

@@ -12,7 +12,7 @@ import numpy as np
 
 from forgery_rcnn.data.forge.scene import Box
 
-SEGMENTED_SIDE = 640  # objects are looked for at this size
+SEGMENTED_SIDE = 420  # objects are looked for at this size
 RIM = 2  # pixels around an object that go with it
 LIVELY = 6.0  # least standard deviation of the grey levels in a region worth copying
 TRIES = 40
@@ -89,46 +89,48 @@ class Objects:
         """(H, W, 3) uint8 -> Objects."""
         scale = max(1.0, max(canvas.shape[:2]) / SEGMENTED_SIDE)
         size = max(1, int(canvas.shape[1] / scale)), max(1, int(canvas.shape[0] / scale))
-        return cls(cv2.cvtColor(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY), scale)
+        step = max(1, int(scale / 2))  # of a large figure, every pixel need not be looked at
+        return cls(
+            cv2.cvtColor(cv2.resize(canvas[::step, ::step], size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY),
+            scale,
+        )
 
     @cached_property
-    def labels(self) -> list[np.ndarray]:
-        """(h, w) int32, object numbers from 1: bright objects, then dark ones."""
+    def labelled(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of bright objects, then of dark ones: (h, w) int32, object numbers from 1; their areas, that of 0 being 0."""
         smooth = cv2.medianBlur(self.grey, 5)
         around = cv2.blur(smooth, (max(3, max(self.grey.shape) // 4),) * 2)
-        return [_parted(spots) for spots in (cv2.subtract(smooth, around), cv2.subtract(around, smooth))]
+        parted = [_parted(spots) for spots in (cv2.subtract(smooth, around), cv2.subtract(around, smooth))]
+        areas = [np.bincount(labels.ravel()) for labels in parted]
+        for each in areas:
+            each[0] = 0
+        return list(zip(parted, areas, strict=True))
 
     def near(self, area: float, rng: np.random.Generator) -> list[np.ndarray]:
         """Outlines (K, 1, 2) int32, x y in the figure, of objects or neighbouring objects of about `area` pixels together."""
         wanted, found = area / self.scale**2, []
-        for labels in self.labels:
-            areas = np.bincount(labels.ravel())
-            areas[0] = 0
-            for number in rng.permutation(np.flatnonzero((areas > 0.6 * wanted) & (areas < 1.7 * wanted)))[:6]:
-                found.append(self._outline(labels == number))
-            small = np.flatnonzero((areas >= 12) & (areas < 0.6 * wanted))
-            if len(small) > 2:
-                found += [self._outline(cluster) for cluster in self._clusters(labels, small, wanted, rng)]
-        return [found[i] for i in rng.permutation(len(found))]
+        for labels, areas in self.labelled:
+            fitting = rng.permutation(np.flatnonzero((areas > 0.6 * wanted) & (areas < 1.7 * wanted)))[:6]
+            found += [_outline((labels == number).astype(np.uint8)) for number in fitting]
+            small = (areas >= 12) & (areas < 0.6 * wanted)
+            if np.count_nonzero(small) > 2:
+                found += _clusters(np.argwhere(small[labels])[:, ::-1].astype(np.int32), wanted, rng)
+        return [np.round((found[i] + 0.5) * self.scale).astype(np.int32) for i in rng.permutation(len(found))]
 
-    def _clusters(
-        self, labels: np.ndarray, numbers: np.ndarray, wanted: float, rng: np.random.Generator
-    ) -> list[np.ndarray]:
-        """Convex hulls (h, w) uint8 around an object and its neighbours, of about the wanted area."""
-        rows, columns = np.nonzero(np.isin(labels, numbers))
-        out = []
-        for pick in rng.integers(len(rows), size=3):
-            distance = (rows - rows[pick]) ** 2 + (columns - columns[pick]) ** 2
-            close = distance < wanted / 2.4
-            hull = cv2.convexHull(np.stack([columns[close], rows[close]], axis=1).astype(np.int32))
-            if 0.5 * wanted < cv2.contourArea(hull) < 1.7 * wanted:
-                out.append(cv2.fillPoly(np.zeros(labels.shape, np.uint8), [hull], 1))
-        return out
 
-    def _outline(self, mask: np.ndarray) -> np.ndarray:
-        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        largest = max(outlines, key=len)
-        return np.round((largest + 0.5) * self.scale).astype(np.int32)
+def _outline(mask: np.ndarray) -> np.ndarray:
+    """(h, w) uint8 -> (K, 1, 2) int32 x y, the longest outline."""
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return max(outlines, key=len)
+
+
+def _clusters(points: np.ndarray, wanted: float, rng: np.random.Generator) -> list[np.ndarray]:
+    """(K, 2) int32 x y of objects' pixels -> convex hulls around a few neighbours, of about the wanted area."""
+    hulls = []
+    for centre in points[rng.integers(len(points), size=3)]:
+        close = ((points - centre) ** 2).sum(axis=1) < wanted / 2.4
+        hulls.append(cv2.convexHull(points[close]))
+    return [hull for hull in hulls if 0.5 * wanted < cv2.contourArea(hull) < 1.7 * wanted]
 
 
 def _parted(spots: np.ndarray) -> np.ndarray:

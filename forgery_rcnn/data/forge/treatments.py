@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ from forgery_rcnn.data.forge.hosts import Tables
 
 Settings = dict[str, Any]
 Draw = Callable[[Sequence[Tables], np.random.Generator], Settings]
+NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / 4096) for i in range(4096)])  # equally likely values
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 CHANCES = {"resize": 0.12, "blur": 0.06, "noise": 0.1, "contrast": 0.1, "chroma": 0.06, "jpeg": 0.45}
 """Of each treatment, on its own; they are done in this order."""
@@ -68,9 +70,9 @@ def blur(pixels: np.ndarray, settings: Settings) -> np.ndarray:
 
 def noise(pixels: np.ndarray, settings: Settings) -> np.ndarray:
     """Gaussian; the seed gives both twins the same."""
-    noisy = pixels.astype(np.int16)
-    grain = np.random.default_rng(settings["seed"]).standard_normal(pixels.shape, np.float32)
-    return np.clip(noisy + np.rint(grain * settings["sigma"]).astype(np.int16), 0, 255).astype(np.uint8)
+    drawn = np.random.default_rng(settings["seed"]).integers(len(NORMAL), size=pixels.shape, dtype=np.uint16)
+    grain = np.rint(NORMAL * settings["sigma"]).astype(np.int16)[drawn]  # a third of the time of standard_normal
+    return cv2.add(pixels, grain, dtype=cv2.CV_8U)
 
 
 def contrast(pixels: np.ndarray, settings: Settings) -> np.ndarray:

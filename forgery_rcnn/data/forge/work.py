@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from forgery_rcnn.data import images
 from forgery_rcnn.data.forge import blend, regions
 from forgery_rcnn.data.forge.regions import Motion, Objects, Region
 from forgery_rcnn.data.forge.scene import Scene
 from forgery_rcnn.data.forge.views import Views
 
 VISIBLE = 8.0  # least mean change, in grey levels, under a target
-STRANGE = 40.0  # grey levels along the rim between content and surroundings; more is a fake at a glance
+RIM_CELLS = 24  # a region is looked at in so many cells across
 PLACES = 8  # a target is the best of so many places
 
 
@@ -38,10 +39,14 @@ class Step:
 
 @dataclass
 class Work:
-    """before, after: (H, W, 3) uint8; free (H, W) uint8: 1 + number of the panel where there is still room, else 0."""
+    """before, after: (H, W, 3) uint8; free (H, W) uint8: 1 + number of the panel where there is still room, else 0.
+
+    strange: grey levels along a target's rim, between content and surroundings, that are a fake at a glance.
+    """
 
     scene: Scene
     views: Views
+    strange: float
     before: np.ndarray = field(init=False)
     after: np.ndarray = field(init=False)
     free: np.ndarray = field(init=False)
@@ -68,8 +73,9 @@ class Work:
 
     def panels(self, least: float) -> list[int]:
         """Numbers in `free` of the panels with room for `least` pixels."""
-        room = np.bincount(self.free.ravel(), minlength=len(self.scene.panels) + 1)
-        return [number for number in range(1, len(self.scene.panels) + 1) if room[number] >= least]
+        count = len(self.scene.panels) + 1
+        room = cv2.calcHist([self.free], [0], None, [count], [0, count]).ravel()
+        return [number for number in range(1, count) if room[number] >= least]
 
     def take(self, step: Step) -> None:
         """Nothing else may touch what this step marked."""
@@ -107,14 +113,15 @@ class Work:
         low = np.array([rows[0], columns[0]])
         high = np.maximum(low, [rows[-1] - height + 1, columns[-1] - width + 1]) + 1
         rim = Rim.of(regions.content(source, moving), moving.region.mask)
+        kept_off = [other.grown(3 * blend.REACH) for other in taken]
         found: list[tuple[float, int, Motion]] = []
         for y, x in rng.integers(low, high, (5 * regions.TRIES, 2)).tolist():
             placed = regions.shifted(moving, y, x)
-            if self.fits(placed.region, panel) and not any(meet(placed.region, other) for other in taken):
+            if self.fits(placed.region, panel) and not any(meet(placed.region, other) for other in kept_off):
                 found.append((rim.unlike(placed.region.window(self.after)), len(found), placed))
-                if len(found) == PLACES:
+                if len(found) >= PLACES and (min(found)[0] < self.strange or len(found) == 3 * PLACES):
                     break
-        return min(found)[2] if found and min(found)[0] < STRANGE else None
+        return min(found)[2] if found and min(found)[0] < self.strange else None
 
     def paste(
         self, target: Region, content: Callable[[Region], np.ndarray], how: str, rng: np.random.Generator
@@ -130,32 +137,37 @@ class Work:
 
 
 def meet(one: Region, other: Region) -> bool:
-    """Whether two regions come closer than the blends of both reach."""
-    near = one.grown(3 * blend.REACH)
-    y0, x0 = max(near.y, other.y), max(near.x, other.x)
-    y1 = min(near.y + near.mask.shape[0], other.y + other.mask.shape[0])
-    x1 = min(near.x + near.mask.shape[1], other.x + other.mask.shape[1])
+    """Whether two regions have a pixel in common."""
+    y0, x0 = max(one.y, other.y), max(one.x, other.x)
+    y1 = min(one.y + one.mask.shape[0], other.y + other.mask.shape[0])
+    x1 = min(one.x + one.mask.shape[1], other.x + other.mask.shape[1])
     if y1 <= y0 or x1 <= x0:
         return False
-    parts = [each.mask[y0 - each.y : y1 - each.y, x0 - each.x : x1 - each.x] for each in (near, other)]
+    parts = [each.mask[y0 - each.y : y1 - each.y, x0 - each.x : x1 - each.x] for each in (one, other)]
     return bool((parts[0] & parts[1]).any())
 
 
 class Rim(NamedTuple):
-    """What is brought along the outline of a target. at (h', w') bool, every `step`-th pixel; brought (K, 3) grey levels."""
+    """What is brought along the outline of a target, texture averaged out. at (h', w') bool; brought (K, 3) grey levels."""
 
     at: np.ndarray
-    step: int
     brought: np.ndarray
 
     @classmethod
     def of(cls, content: np.ndarray, mask: np.ndarray) -> Rim:
         """(h, w, 3) uint8 and (h, w) bool, the new content of a target's rectangle -> its rim."""
-        step = max(1, max(mask.shape) // 48)
-        small = np.pad(mask[::step, ::step].astype(np.uint8), 1)  # beyond the rectangle is outside
+        size = tuple(min(side, RIM_CELLS) for side in mask.shape)
+        small = np.pad((_reduced(mask.astype(np.uint8) * 255, size) >= 128).astype(np.uint8), 1)  # outside, beyond it
         at = (small > cv2.erode(small, np.ones((3, 3), np.uint8)))[1:-1, 1:-1]
-        return cls(at, step, content[::step, ::step][at].astype(np.int16))
+        at = at if at.any() else np.ones(size, bool)
+        return cls(at, _reduced(content, size)[at].astype(np.int16))
 
     def unlike(self, window: np.ndarray) -> float:
         """Mean difference, in grey levels, to what (h, w, 3) uint8, the target's rectangle, holds there now."""
-        return float(np.abs(window[:: self.step, :: self.step][self.at] - self.brought).mean())
+        return float(np.abs(_reduced(window, self.at.shape)[self.at] - self.brought).mean())
+
+
+def _reduced(pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(h, w) or (h, w, 3) uint8 -> the same at a smaller `size`, averaged; of large ones not every pixel is looked at."""
+    down, across = (max(1, side // (4 * RIM_CELLS)) for side in pixels.shape[:2])
+    return images.resized(np.ascontiguousarray(pixels[::down, ::across]), size)

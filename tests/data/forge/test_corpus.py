@@ -119,8 +119,8 @@ def test_training_reads_it_with_its_own_split(built: Path) -> None:
 def test_the_doctor_finds_nothing_wrong_with_it(built: Path, found: list[Host], tmp_path: Path) -> None:
     """Rectangles forged as such, lanes and panels among them; overlapping panels, which change as a whole."""
     out = tmp_path / "panels"
-    corpus.build(wanted(out, found, 40, compound=1.0, operations=("overlap", "panel_reuse", "lanes", "copy_move")), 2)
-    assert {"overlap", "panel_reuse"} <= {row["operation"] for row in manifest(out)}
+    corpus.build(wanted(out, found, 60, compound=1.0, operations=("overlap", "panel_reuse", "lanes", "copy_move")), 2)
+    assert {"overlap", "panel_reuse", "lanes"} <= {row["operation"] for row in manifest(out)}
     for root in (built, out):
         findings = examine.examine(root, 1, lambda: None).findings
         assert [str(each) for each in findings if each.check != "near_duplicate"] == []

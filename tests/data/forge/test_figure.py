@@ -8,21 +8,20 @@ import cv2
 import numpy as np
 import pytest
 
+from forgery_rcnn.data.forge import figure as figure_module
 from forgery_rcnn.data.forge import treatments
 from forgery_rcnn.data.forge.blend import REACH
 from forgery_rcnn.data.forge.figure import Figure, make
-from forgery_rcnn.data.forge.plans import SMALLEST, WEIGHTS, Plan, Recipe, plan
+from forgery_rcnn.data.forge.plans import SMALLEST, Plan, Recipe, plan
 from forgery_rcnn.data.forge.views import Pool
-
-NAMES = tuple(WEIGHTS)
+from forgery_rcnn.data.forge.work import Work
 
 
 def small(case: int, **changes: object) -> Plan:
     """A plan of a size that is quick to make."""
     found = plan(case, 5, Recipe(authentic=0.0))
     size = tuple(int(side) for side in np.random.default_rng(case).integers(150, 420, 2))
-    least = 1.3 * SMALLEST * found.instances / (size[0] * size[1])
-    return replace(found, **{"size": size, "area": max(found.area, least), **changes})
+    return replace(found, **{"size": size, **changes}).feasible()
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +29,8 @@ def made(pool: Pool) -> list[tuple[Plan, Figure]]:
     """Sixty figures, nothing done to them afterwards."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(treatments, "CHANCES", dict.fromkeys(treatments.CHANCES, 0.0))
-        plans = [small(case, layout="compound" if case % 2 else "single") for case in range(60)]
-        return [(each, make(each, pool, NAMES)) for each in plans]
+        plans = [small(case) for case in range(60)]
+        return [(each, make(each, pool)) for each in plans]
 
 
 def test_twins_differ_in_what_is_marked_alone(made: list[tuple[Plan, Figure]]) -> None:
@@ -47,7 +46,7 @@ def test_twins_differ_in_what_is_marked_alone(made: list[tuple[Plan, Figure]]) -
 def test_every_plan_is_carried_out(made: list[tuple[Plan, Figure]]) -> None:
     ratios = []
     for each, figure in made:
-        assert len(figure.steps) == len(figure.masks) == each.instances
+        assert len(figure.steps) == len(figure.masks) == len(each.operations)
         assert figure.masks.shape[1:] == each.size and figure.masks.dtype == np.uint8
         assert figure.masks.max() == 1 and figure.masks.sum(axis=(1, 2)).min() >= SMALLEST
         assert not (figure.masks.sum(axis=0) > 1).any(), "instances keep apart"
@@ -62,9 +61,9 @@ def test_every_channel_holds_a_change(made: list[tuple[Plan, Figure]]) -> None:
 
 
 @pytest.mark.parametrize(("mode", "shape"), [("RGB", (3,)), ("RGBA", (4,)), ("L", ())])
-@pytest.mark.parametrize("layout", ["single", "compound"])
+@pytest.mark.parametrize("layout", ["view", "blot", "compound"])
 def test_modes(mode: str, shape: tuple[int, ...], layout: str, pool: Pool) -> None:
-    figure = make(small(3, mode=mode, layout=layout), pool, NAMES)
+    figure = make(small(3, mode=mode, layout=layout, operations=("copy_move",)), pool)
     for pixels in (figure.before, figure.after):
         assert pixels.dtype == np.uint8 and pixels.shape == (*figure.masks.shape[1:], *shape)
     if mode == "RGBA":
@@ -76,28 +75,36 @@ def test_modes(mode: str, shape: tuple[int, ...], layout: str, pool: Pool) -> No
 
 def test_the_same_plan_gives_the_same_bytes(pool: Pool) -> None:
     for case in range(6):
-        one, other = (make(small(case), Pool(pool.hosts), NAMES) for _ in range(2))
+        one, other = (make(small(case), Pool(pool.hosts)) for _ in range(2))
         assert np.array_equal(one.after, other.after) and np.array_equal(one.before, other.before)
         assert np.array_equal(one.masks, other.masks) and one.treatment == other.treatment
-    assert not np.array_equal(one.after, make(replace(small(5), seed=6), pool, NAMES).after)
+    assert not np.array_equal(one.after, make(replace(small(5), seed=6), pool).after)
 
 
 def test_nothing_is_forged_where_the_plan_says_so(pool: Pool) -> None:
-    figure = make(small(1, area=0.0, instances=0), pool, NAMES)
+    figure = make(small(1, operations=()), pool)
     assert figure.steps == () and len(figure.masks) == 0 and np.array_equal(figure.before, figure.after)
 
 
 @pytest.mark.parametrize("size", [(64, 74), (64, 400), (1400, 90), (96, 96)])
 def test_the_smallest_and_oddest_figures_can_be_made(size: tuple[int, int], pool: Pool) -> None:
     for case in range(4):
-        figure = make(replace(small(case, instances=1, area=0.04), size=size), pool, NAMES)
+        figure = make(small(case, layout="view", operations=("copy_move",), area=0.04, size=size), pool)
         assert figure.masks.shape[1:] == size and len(figure.steps) == 1
 
 
-def test_an_operation_that_cannot_be_done_gives_an_authentic_figure(pool: Pool) -> None:
-    """A single view has no second panel: rather than loop for ever, nothing is forged."""
-    figure = make(small(2, layout="single"), pool, ("panel_reuse",))
-    assert figure.steps == () and np.array_equal(figure.before, figure.after)
+def test_what_is_planned_is_done_where_it_can_be(made: list[tuple[Plan, Figure]]) -> None:
+    done = [step.operation for _, figure in made for step in figure.steps]
+    planned = [name for each, _ in made for name in each.operations]
+    assert np.mean([one == other for one, other in zip(done, planned, strict=True)]) > 0.45
+
+
+def test_what_cannot_be_done_is_not_forged(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than look for a place for ever."""
+    monkeypatch.setattr(Work, "fits", lambda *_: False)
+    monkeypatch.setattr(figure_module, "ROUNDS", 2)
+    figure = make(small(2, layout="view", operations=("copy_move",)), pool)
+    assert figure.steps == () and len(figure.masks) == 0 and np.array_equal(figure.before, figure.after)
 
 
 def test_hosts_name_all_that_is_shown(made: list[tuple[Plan, Figure]], pool: Pool) -> None:

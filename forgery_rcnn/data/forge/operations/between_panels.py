@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forgery_rcnn.data.forge.operations.copy_move import copied
+from forgery_rcnn.data.forge.operations.copy_move import SOURCES, copied
 from forgery_rcnn.data.forge.work import Step, Work
 
 
@@ -13,11 +13,12 @@ def between_panels(work: Work, area: float, rng: np.random.Generator) -> Step | 
     panels = work.panels(0.75 * area)
     if len(panels) < 2:
         return None
-    source_panel = int(rng.choice(panels))
-    kind = work.scene.panels[source_panel - 1].kind
-    others = [p for p in panels if p != source_panel and work.scene.panels[p - 1].kind == kind]
-    if not others:
-        return None
-    chosen = rng.permutation(others)[: 2 if rng.random() < 0.15 else 1]
-    source = work.shape(source_panel, area / (1 + len(chosen)), rng)
-    return source and copied(work, source, tuple(map(int, chosen)), "between_panels", rng)
+    for source_panel in rng.choice(panels, SOURCES).tolist():
+        kind = work.scene.panels[source_panel - 1].kind
+        others = [p for p in panels if p != source_panel and work.scene.panels[p - 1].kind == kind]
+        chosen = rng.permutation(others)[: 2 if rng.random() < 0.15 else 1].tolist()
+        source = work.shape(source_panel, area / (1 + len(chosen)), rng) if chosen else None
+        step = source and copied(work, source, tuple(chosen), "between_panels", rng)
+        if step:
+            return step
+    return None

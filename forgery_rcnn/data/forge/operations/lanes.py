@@ -6,9 +6,9 @@ import numpy as np
 
 from forgery_rcnn.data.forge import regions
 from forgery_rcnn.data.forge.regions import CLOSE_ENOUGH, Motion, Region
-from forgery_rcnn.data.forge.work import Step, Work
+from forgery_rcnn.data.forge.work import Rim, Step, Work
 
-TRIES = 12
+TRIES = 30
 
 
 def lanes(work: Work, area: float, rng: np.random.Generator) -> Step | None:
@@ -52,6 +52,8 @@ def _copied(work: Work, panel: int, source: Region, target: Region, rng: np.rand
     across = target.x - source.x if not mirrored else target.x + source.x + source.mask.shape[1] - 1
     moving = Motion(np.array([[sign, 0.0, across], [0.0, 1.0, target.y - source.y]]), target)
     origin, how = work.after.copy(), str(rng.choice(("hard", "feathered")))
+    if Rim.of(regions.content(origin, moving), target.mask).unlike(target.window(origin)) > work.strange:
+        return None
 
     def brought(wide: Region) -> np.ndarray:
         return regions.content(origin, moving._replace(region=wide))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from forgery_rcnn.data.forge.regions import Region, rectangle
-from forgery_rcnn.data.forge.work import STRANGE, Rim, Step, Work
+from forgery_rcnn.data.forge.work import Rim, Step, Work
 
 
 def retouch(work: Work, area: float, rng: np.random.Generator) -> Step | None:
@@ -82,4 +82,4 @@ def _background(work: Work, wide: Region, panel: int, rng: np.random.Generator) 
     there, around = wide.window(work.after), np.ones(wide.mask.shape, bool)
     cost = [Rim.of(window, around).unlike(there) + float(window[::2, ::2].std()) for window in whole]
     best = int(np.argmin(cost)) if cost else 0
-    return whole[best].copy() if cost and cost[best] < STRANGE else there
+    return whole[best].copy() if cost and cost[best] < work.strange else there

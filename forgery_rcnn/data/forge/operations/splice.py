@@ -26,7 +26,7 @@ def splice(work: Work, area: float, rng: np.random.Generator) -> Step | None:
     source = next((r for r in proposed if r.inside(view.shape) and regions.shows(r.window(view), r.mask)), None)
     if source is None:
         return None
-    donor = _matched(view, work.after[y0:y1, x0:x1], float(rng.uniform(0.4, 0.95)))
+    donor = _matched(view, work.after[y0:y1, x0:x1], float(rng.uniform(0.6, 1.0)))
     matrix, parameters = regions.linear(source, rng)
     moving = work.place(regions.motion(source, matrix), panel, donor, rng)
     how = blend.drawn(rng)
@@ -44,5 +44,5 @@ def _matched(donor: np.ndarray, receiver: np.ndarray, strength: float) -> np.nda
     """(h, w, 3) uint8 -> the donor, mean and deviation of its channels moved part of the way to the receiver's."""
     (mean, deviation), (wanted, spread) = cv2.meanStdDev(donor), cv2.meanStdDev(receiver)
     gain = np.clip(spread / np.maximum(deviation, 1), 0.4, 2.5)
-    gain, offset = (1 - strength + strength * gain).ravel(), (strength * (wanted - gain * mean)).ravel()
-    return np.clip(donor * gain.astype(np.float32) + offset.astype(np.float32), 0, 255).astype(np.uint8)
+    levels = np.arange(256) * (1 - strength + strength * gain) + strength * (wanted - gain * mean)
+    return cv2.LUT(donor, np.clip(np.rint(levels), 0, 255).astype(np.uint8).T[None])
