@@ -9,12 +9,12 @@ import pytest
 
 from forgery_rcnn.data import sample
 
-TWINS = ("10001", "10017")
+TWINS = ("10002", "10017")
 FILES = (
     *(f"train_images/{label}/{case}.png" for label in ("authentic", "forged") for case in TWINS),
     *(f"train_masks/{case}.npy" for case in TWINS),
-    "supplemental_images/20001.png",
-    "supplemental_masks/20001.npy",
+    "supplemental_images/20005.png",
+    "supplemental_masks/20005.npy",
     "test_images/30001.png",
 )
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -15,7 +16,7 @@ FORGED, AUTHENTIC, MASK = (
     Path(f"train_images/authentic/{CASE}.png"),
     Path(f"train_masks/{CASE}.npy"),
 )
-ALONE, ALONE_MASK = Path("supplemental_images/20001.png"), Path("supplemental_masks/20001.npy")
+ALONE, ALONE_MASK = Path("supplemental_images/20005.png"), Path("supplemental_masks/20005.npy")
 
 
 def pixels(root: Path, path: Path) -> np.ndarray:
@@ -111,7 +112,7 @@ def far_away(root: Path) -> Path:
     changed = (pixels(root, FORGED) != pixels(root, AUTHENTIC)).any(axis=2)
     mask = np.zeros_like(np.load(root / MASK)[:1])
     mask[0, 20:100, 20:100] = 1
-    mask[0, changed] = 0
+    mask[0, cv2.dilate(changed.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0] = 0
     np.save(root / MASK, mask)
     return MASK
 
@@ -152,7 +153,7 @@ def nearly_a_test_image(root: Path) -> Path:
 
 def nearly_another(root: Path) -> Path:
     path = Path("train_images/authentic/4711.jpg")
-    Image.fromarray(pixels(root, AUTHENTIC)).save(root / path, quality=80)
+    Image.fromarray(pixels(root, AUTHENTIC)).save(root / path, quality=30)
     return path
 
 

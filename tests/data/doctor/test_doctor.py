@@ -52,14 +52,15 @@ def test_a_planted_fault_is_found_and_mended(name: str, root: Path, tmp_path: Pa
     check, plant = planted.FAULTS[name]
     path = plant(root)
     found = examine.examine(root, 1)
-    assert {finding.check for finding in found.findings} == {check}, found.findings
+    twins = {"near_duplicate_of_test"} if check == "duplicate_of_test" else set()  # a twin hardly changed is a copy too
+    assert {check} <= {finding.check for finding in found.findings} <= {check} | twins, found.findings
     assert path in {file for finding in found.findings for file in finding.files}
     before = hashes(root)
     repair.repair(found, tmp_path / "fixed", 1)
     assert hashes(root) == before
     left = named(tmp_path / "fixed")
     remedies = {finding.remedy for finding in found.findings}
-    assert left == ({check} if remedies == {"kept"} else set())
+    assert left <= twins if twins else left == ({check} if remedies == {"kept"} else set())
     with open(tmp_path / "fixed" / repair.TABLE, newline="") as file:
         rows = list(csv.DictReader(file))
     assert any(row["finding"].startswith(f"{check}: ") for row in rows)
