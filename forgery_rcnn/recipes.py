@@ -11,7 +11,7 @@ SLIM = ModelConfig(fpn_width=128, box_hidden=512, mask_hidden=128, roi_batch=64,
 
 # From random weights everything has to move; the seed's schedule below starts from COCO and moves less.
 ONE = Stage("one", "single", epochs=80, batch_size=1, evaluate_every=20)
-FEW = Stage("few", "few", epochs=60, batch_size=1, evaluate_every=20)
+FEW = Stage("few", "few", epochs=80, batch_size=1, evaluate_every=20)
 FULL = Stage("full", "full", epochs=20, batch_size=4, augment=("flip", "rot90"), patience=8)
 IN_TURN = replace(FEW, trainable=HEADS, alternate_with=("backbone",), alternate_every=1, epochs=100)
 

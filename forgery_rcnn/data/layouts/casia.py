@@ -24,6 +24,7 @@ FOLDERS = Folders(
     masks=("Gt", "GroundTruth", "CASIA 2 Groundtruth", "CASIA 1 Groundtruth", "CASIA2 GroundTruth Tp"),
     originals=("Au",),
     under=("",),
+    black="bad",  # the folder says that it is tampered
     hosts=hosts,
 )
 LAYOUT = Layout("Au, Tp, Gt (or GroundTruth, CASIA 2 Groundtruth)", FOLDERS.fits, FOLDERS.scan)

@@ -14,6 +14,7 @@ from forgery_rcnn.data.layouts.record import Record, in_order
 from forgery_rcnn.errors import InputError, printable
 
 Hosts = Callable[[str], tuple[str, ...]]
+Unmarked = Literal["authentic", "bad"]
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -76,7 +77,7 @@ class Folders:
     """The folders' names, of each the first that is there, and the folders under which they may lie.
 
     originals: () = there are none; they have their forgery's case id where they have its stem.
-    unmasked: what an image without a mask file is; `bad` is met when the files are checked.
+    unmasked, black: what an image without a mask file, or with an all-black one, is; `bad` is met when the files are checked.
     hosts: an image's or original's stem -> the ids of the pictures in it.
     """
 
@@ -84,7 +85,8 @@ class Folders:
     masks: tuple[str, ...]
     originals: tuple[str, ...] = ()
     under: tuple[str, ...] = ("", "train")
-    unmasked: Literal["authentic", "bad"] = "bad"
+    unmasked: Unmarked = "bad"
+    black: Unmarked = "authentic"
     hosts: Hosts = no_hosts
 
     def find(self, root: Path) -> list[Path] | None:
@@ -103,7 +105,7 @@ class Folders:
     def scan(self, root: Path) -> list[Record]:
         """The records of a root that fits. Raises InputError: no image, one stem twice, masks that fit no image."""
         image_folder, mask_folder, *originals = self.find(root) or ()
-        found = paired(image_files(image_folder), mask_folder, self.unmasked, self.hosts)
+        found = paired(image_files(image_folder), mask_folder, self.unmasked, self.black, self.hosts)
         authentic = {record.case_id for record in found if record.label == "authentic"}
         found += [
             Record(path.stem, "authentic", path, hosts=self.hosts(path.stem))
@@ -117,10 +119,11 @@ class Folders:
 def paired(
     files: Sequence[Path],
     mask_folder: Path,
-    unmasked: Literal["authentic", "bad"],
+    unmasked: Unmarked,
+    black: Unmarked = "authentic",
     hosts: Hosts = no_hosts,
 ) -> list[Record]:
-    """Images and the masks of their stems -> records; an all-black mask means authentic.
+    """Images and the masks of their stems -> records; `unmasked`, `black`: see Folders.
 
     Raises InputError: no mask fits; a mask of no image, where an image without one would be taken for authentic.
     """
@@ -136,11 +139,11 @@ def paired(
             raise InputError(
                 f"{extra[0]}: mask of no image in {files[0].parent} (of {len(extra)} such); rename it, or take it out"
             )
-    black = masks.black([path for path in by_stem.values() if path])
+    empty = masks.black([path for path in by_stem.values() if path]) if black == "authentic" else set()
     found = []
     for path in files:
         mask = by_stem[path.stem]
-        if mask in black or (mask is None and unmasked == "authentic"):
+        if mask in empty or (mask is None and unmasked == "authentic"):
             found.append(Record(path.stem, "authentic", path, hosts=hosts(path.stem)))
         else:
             mask = mask or mask_folder / f"{path.stem}.png"

@@ -102,6 +102,17 @@ def test_black_masks_of_a_pair_are_authentic_images(build: Build) -> None:
     assert [r.case_id for r in records.scan(drawing.root) if r.label == "forged"] == ["2", "3", "4", "5", "6"]
 
 
+def test_a_black_mask_of_a_tampered_casia_image_is_a_bad_file(build: Build, refused) -> None:
+    drawing = build("casia")
+    drawn = next((drawing.root / "CASIA 2 Groundtruth").iterdir())
+    drawing.mask(f"CASIA 2 Groundtruth/{drawn.name}", np.zeros((48, 64), bool))
+    found = records.scan(drawing.root)
+    assert [record.label for record in found] == ["authentic"] * 6 + ["forged"] * 6
+    (bad,) = [record for record in found if record.mask == drawn]
+    with refused(drawn.name, "all zero"):
+        records.load(bad)
+
+
 def test_two_folders_of_any_name(build: Build, refused) -> None:
     root = build("pairs").root
     (root / "imgs").rename(root / "A")
