@@ -29,7 +29,7 @@ Tables = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Host:
-    """One usable picture. id: its path below the folder; tables: its JPEG quantization tables, () if it is no JPEG.
+    """One usable picture. id: its path below the folder, without ; ; tables: its JPEG quantization tables, () if it is no JPEG.
 
     group: hosts with the same number show the same; -1 until `pools` has compared them.
     """
@@ -109,7 +109,8 @@ def _judged(path: Path, folder: Path) -> Host | str:
         return f"{path}: {grey.shape[0]} x {grey.shape[1]} px is too small for a host, {SMALLEST_SIDE} is the least"
     if levels < FEWEST_LEVELS or grey.std() < FLATTEST:
         return f"{path}: {levels} grey levels, deviation {grey.std():.1f}: a drawing, a label image or an empty field"
-    return Host(path.relative_to(folder).as_posix(), path, grey.shape, content.of(pixels), images.jpeg_tables(path))
+    name = path.relative_to(folder).as_posix().replace(";", "_")  # which parts hosts in the manifest
+    return Host(name, path, grey.shape, content.of(pixels), images.jpeg_tables(path))
 
 
 def pools(hosts: Sequence[Host], least: int = PER_POOL) -> list[tuple[Host, ...]]:

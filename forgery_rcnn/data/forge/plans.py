@@ -47,7 +47,10 @@ Mode = Literal["RGB", "RGBA", "L"]
 
 @dataclass(frozen=True)
 class Plan:
-    """One figure. size = (H, W) pixels; area: share of it to be marked; operations: one per instance, none = authentic."""
+    """One figure. size = (H, W) pixels; area: share of it to be marked; operations: one per instance, none = authentic.
+
+    allowed: what may be done instead where a planned operation finds no place.
+    """
 
     case: int
     seed: int
@@ -56,6 +59,7 @@ class Plan:
     mode: Mode
     area: float
     operations: tuple[str, ...]
+    allowed: tuple[str, ...] = tuple(WEIGHTS)
 
     def feasible(self) -> Plan:
         """The same, its area raised where it would be less than the smallest masks."""
@@ -89,7 +93,7 @@ def plan(case: int, seed: int, recipe: Recipe) -> Plan:
     area, forged = area_at(rng.random()), rng.random() >= recipe.authentic
     layout = drawn_layout(size, recipe.compound, rng)
     operations = drawn_operations(layout, area, instances, recipe.operations, rng) if forged else ()
-    return Plan(case, seed, size, layout, mode, area, operations).feasible()
+    return Plan(case, seed, size, layout, mode, area, operations, recipe.operations).feasible()
 
 
 def area_at(share: float) -> float:
@@ -122,8 +126,8 @@ def drawn_operations(
 
 
 def in_random_order(plan: Plan, rng: np.random.Generator) -> tuple[str, ...]:
-    """-> all operations that suit a plan's layout and area, by chance and weight."""
-    names = fitting(plan.layout, plan.area / len(plan.operations), tuple(WEIGHTS))
+    """-> the allowed operations that suit a plan's layout and area, by chance and weight."""
+    names = fitting(plan.layout, plan.area / len(plan.operations), plan.allowed)
     return tuple(map(str, rng.choice(names, len(names), replace=False, p=_chances(names))))
 
 

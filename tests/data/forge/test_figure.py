@@ -99,6 +99,12 @@ def test_what_is_planned_is_done_where_it_can_be(made: list[tuple[Plan, Figure]]
     assert np.mean([one == other for one, other in zip(done, planned, strict=True)]) > 0.45
 
 
+def test_only_what_is_allowed_is_done_instead(pool: Pool) -> None:
+    for case in range(8):
+        plan_ = small(case, layout="compound", operations=("lanes",), allowed=("lanes", "splice"), area=0.02)
+        assert {step.operation for step in make(plan_, pool).steps} <= {"lanes", "splice"}
+
+
 def test_what_cannot_be_done_is_not_forged(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than look for a place for ever."""
     monkeypatch.setattr(Work, "fits", lambda *_: False)
