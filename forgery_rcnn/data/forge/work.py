@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from forgery_rcnn.data import images
-from forgery_rcnn.data.forge import blend, regions
-from forgery_rcnn.data.forge.regions import Motion, Objects, Region
+from forgery_rcnn.data.forge import blend, motions, regions
+from forgery_rcnn.data.forge.motions import Motion
+from forgery_rcnn.data.forge.regions import Objects, Region
 from forgery_rcnn.data.forge.scene import Scene
 from forgery_rcnn.data.forge.views import Views
 
@@ -112,11 +113,11 @@ class Work:
             return None
         low = np.array([rows[0], columns[0]])
         high = np.maximum(low, [rows[-1] - height + 1, columns[-1] - width + 1]) + 1
-        rim = Rim.of(regions.content(source, moving), moving.region.mask)
+        rim = Rim.of(motions.content(source, moving), moving.region.mask)
         kept_off = [other.grown(3 * blend.REACH) for other in taken]
         found: list[tuple[float, int, Motion]] = []
         for y, x in rng.integers(low, high, (5 * regions.TRIES, 2)).tolist():
-            placed = regions.shifted(moving, y, x)
+            placed = motions.shifted(moving, y, x)
             if self.fits(placed.region, panel) and not any(meet(placed.region, other) for other in kept_off):
                 found.append((rim.unlike(placed.region.window(self.after)), len(found), placed))
                 if len(found) >= PLACES and (min(found)[0] < self.strange or len(found) == 3 * PLACES):

@@ -8,14 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from forgery_rcnn.data.forge import layout, regions
+from forgery_rcnn.data.forge import layout, motions
 from forgery_rcnn.data.forge.blend import REACH
 from forgery_rcnn.data.forge.figure import composed
+from forgery_rcnn.data.forge.motions import Motion
 from forgery_rcnn.data.forge.operations import OPERATIONS
 from forgery_rcnn.data.forge.operations.removal import FILLERS
 from forgery_rcnn.data.forge.operations.retouch import RETOUCHES
 from forgery_rcnn.data.forge.plans import Plan
-from forgery_rcnn.data.forge.regions import CLOSE_ENOUGH, Motion, Region
+from forgery_rcnn.data.forge.regions import CLOSE_ENOUGH, Region
 from forgery_rcnn.data.forge.views import Pool, Views
 from forgery_rcnn.data.forge.work import VISIBLE, Step, Work
 
@@ -86,7 +87,7 @@ def test_targets_show_their_source_where_the_matrix_says(name: str, pool: Pool) 
             if inner.sum() < 200:
                 continue
             source = work.before if name != "panel_reuse" else work.scene.bare
-            brought = regions.content(source, Motion(matrix, target))
+            brought = motions.content(source, Motion(matrix, target))
             pairs = [each[inner].mean(axis=1) for each in (brought, target.window(work.after))]
             found.append(float(np.corrcoef(*pairs)[0, 1]))
     assert len(found) >= 3 and min(found) > 0.4 and np.median(found) > 0.97

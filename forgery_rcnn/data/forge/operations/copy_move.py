@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forgery_rcnn.data.forge import blend, regions
+from forgery_rcnn.data.forge import blend, motions
 from forgery_rcnn.data.forge.regions import Region
 from forgery_rcnn.data.forge.work import Step, Work
 
@@ -30,16 +30,16 @@ def copied(work: Work, source: Region, panels: tuple[int, ...], name: str, rng: 
     """Paste the source once into each of `panels`, all with one blend; None, and nothing done, where one finds no place."""
     how, untouched, origin = blend.drawn(rng), work.after.copy(), work.after.copy()
     gain = float(rng.choice((1.0, 1.0, 1.0, rng.uniform(0.88, 1.12))))
-    taken, matrices, motions = [source], [], []
+    taken, matrices, told = [source], [], []
     for panel in panels:
-        matrix, parameters = regions.linear(source, rng)
-        moving = work.place(regions.motion(source, matrix), panel, origin, rng, taken)
+        matrix, parameters = motions.linear(source, rng)
+        moving = work.place(motions.motion(source, matrix), panel, origin, rng, taken)
         if moving is None:
             work.after = untouched
             return None
 
-        def brought(wide: Region, moving: regions.Motion = moving) -> np.ndarray:
-            moved = regions.content(origin, moving._replace(region=wide))
+        def brought(wide: Region, moving: motions.Motion = moving) -> np.ndarray:
+            moved = motions.content(origin, moving._replace(region=wide))
             return moved if gain == 1.0 else np.clip(moved * gain, 0, 255).astype(np.uint8)
 
         if not work.paste(moving.region, brought, how, rng):
@@ -47,6 +47,6 @@ def copied(work: Work, source: Region, panels: tuple[int, ...], name: str, rng: 
             return None
         taken.append(moving.region)
         matrices.append(moving.matrix)
-        motions.append(parameters)
-    details = {"blend": how, "gain": round(gain, 3), "motions": motions}
+        told.append(parameters)
+    details = {"blend": how, "gain": round(gain, 3), "motions": told}
     return Step(name, details, tuple(taken), source, tuple(taken[1:]), tuple(matrices))

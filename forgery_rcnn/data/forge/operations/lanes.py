@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from forgery_rcnn.data.forge import regions
-from forgery_rcnn.data.forge.regions import CLOSE_ENOUGH, Motion, Region
+from forgery_rcnn.data.forge import motions, regions
+from forgery_rcnn.data.forge.motions import Motion
+from forgery_rcnn.data.forge.regions import CLOSE_ENOUGH, Region
 from forgery_rcnn.data.forge.work import Rim, Step, Work
 
 TRIES = 30
@@ -52,11 +53,11 @@ def _copied(work: Work, panel: int, source: Region, target: Region, rng: np.rand
     across = target.x - source.x if not mirrored else target.x + source.x + source.mask.shape[1] - 1
     moving = Motion(np.array([[sign, 0.0, across], [0.0, 1.0, target.y - source.y]]), target)
     origin, how = work.after.copy(), str(rng.choice(("hard", "feathered")))
-    if Rim.of(regions.content(origin, moving), target.mask).unlike(target.window(origin)) > work.strange:
+    if Rim.of(motions.content(origin, moving), target.mask).unlike(target.window(origin)) > work.strange:
         return None
 
     def brought(wide: Region) -> np.ndarray:
-        return regions.content(origin, moving._replace(region=wide))
+        return motions.content(origin, moving._replace(region=wide))
 
     if not work.paste(target, brought, how, rng):
         return None

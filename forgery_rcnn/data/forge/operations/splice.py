@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from forgery_rcnn.data.forge import blend, regions
+from forgery_rcnn.data.forge import blend, motions, regions
 from forgery_rcnn.data.forge.regions import Objects, Region
 from forgery_rcnn.data.forge.work import Step, Work
 
@@ -27,12 +27,12 @@ def splice(work: Work, area: float, rng: np.random.Generator) -> Step | None:
     if source is None:
         return None
     donor = _matched(view, work.after[y0:y1, x0:x1], float(rng.uniform(0.6, 1.0)))
-    matrix, parameters = regions.linear(source, rng)
-    moving = work.place(regions.motion(source, matrix), panel, donor, rng)
+    matrix, parameters = motions.linear(source, rng)
+    moving = work.place(motions.motion(source, matrix), panel, donor, rng)
     how = blend.drawn(rng)
 
     def brought(wide: Region) -> np.ndarray:
-        return regions.content(donor, moving._replace(region=wide))
+        return motions.content(donor, moving._replace(region=wide))
 
     if moving is None or not work.paste(moving.region, brought, how, rng):
         return None
