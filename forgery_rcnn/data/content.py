@@ -15,8 +15,9 @@ import numpy as np
 
 SIDE = 64  # of a thumbnail, pixels
 TILES = 4  # a thumbnail is compared in TILES x TILES tiles
-BITS = 10  # candidates differ in at most this many of 64 bits
+BITS = 14  # candidates differ in at most this many of 64 bits
 AGREES = 0.9  # least median correlation of the tiles
+MOST_TILTED, MOST_SHIFTED = 0.2, 8.0  # what a registration may change: scale and turn; pixels of the thumbnail
 FLAT = 3.0  # a tile whose grey levels deviate less than this shows nothing
 WHITE = 235  # background of figures
 LEAST = 32  # pixels of a tile that are not background, for it to count
@@ -47,9 +48,33 @@ def _orientations(square: np.ndarray) -> list[np.ndarray]:
 
 
 def same_picture(first: Content, second: Content) -> bool:
-    """Whether two images show the same, up to flips, quarter turns, scale, brightness and compression."""
+    """Whether two images show the same, up to flips, quarter turns, scale, brightness, compression, small crops and tilts."""
     one, other = (np.frombuffer(content.thumbnail, np.uint8).reshape(SIDE, SIDE) for content in (first, second))
-    return any(_agreement(one, view) >= AGREES for view in _orientations(other))
+    likely = [(first.hashes[0] ^ own).bit_count() <= BITS for own in second.hashes]
+    views = [view for view, near in zip(_orientations(other), likely, strict=True) if near]
+    if any(_agreement(one, view) >= AGREES for view in views):
+        return True
+    registered = filter(None, (_registered(one, view) for view in views))
+    return any(_agreement(*pair) >= AGREES for pair in registered)
+
+
+def _registered(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Both thumbnails, the second moved onto the first by the affine motion that correlates best (Evangelidis, Psarakis 2008).
+
+    None where there is none, or where it is no small crop, shift or tilt. Both are white where the second has no pixels.
+    """
+    smooth = [cv2.GaussianBlur(each, (0, 0), 1.0) for each in (one, other)]
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-4)
+    try:
+        _, motion = cv2.findTransformECC(*smooth, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, stop, None, 1)
+    except cv2.error:  # it did not converge
+        return None
+    if np.abs(motion[:, :2] - np.eye(2)).max() > MOST_TILTED or np.abs(motion[:, 2]).max() > MOST_SHIFTED:
+        return None
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(other, motion, (SIDE, SIDE), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    there = cv2.warpAffine(np.ones_like(other), motion, (SIDE, SIDE), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    return tuple(np.where(there > 0, each, 255).astype(np.uint8) for each in (one, moved))
 
 
 def _agreement(one: np.ndarray, other: np.ndarray) -> float:
@@ -79,15 +104,18 @@ def _tiles(square: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(contents: Sequence[Content], labels: Sequence[Hashable] | None = None) -> list[tuple[int, int]]:
-    """-> pairs (i, j), i < j, sorted, of images that show the same; images of the same label are not compared.
+    """-> pairs (i, j), i < j, sorted, that link all images that show the same; those of one label are not compared.
 
-    Every hash meets every other: seconds for 30,000 images, four times that for twice as many.
+    Every hash meets every other: seconds for 30,000 images, four times that for twice as many. Candidates cost up to 3 ms
+    each; of many that show the same, each is compared until it is linked.
     """
-    return [
-        (i, j)
-        for i, j in _candidates(contents)
-        if (labels is None or labels[i] != labels[j]) and same_picture(contents[i], contents[j])
-    ]
+    links, found = _Links(len(contents)), []
+    for i, j in _candidates(contents):
+        compared = (labels is None or labels[i] != labels[j]) and links.top(i) != links.top(j)
+        if compared and same_picture(contents[i], contents[j]):
+            links.add(i, j)
+            found.append((i, j))
+    return found
 
 
 def _candidates(contents: Sequence[Content]) -> list[tuple[int, int]]:
@@ -111,18 +139,29 @@ def joined(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
     >>> joined(5, [(3, 1), (4, 3)])
     [0, 1, 2, 1, 1]
     """
-    parent = list(range(count))
+    found = _Links(count)
+    for one, other in links:
+        found.add(one, other)
+    return [found.top(node) for node in range(count)]
 
-    def top(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
+
+class _Links:
+    """Union and find: things 0..count-1, linked one pair after another."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def top(self, node: int) -> int:
+        """The first member of what this is linked to."""
+        while self._parent[node] != node:
+            self._parent[node] = self._parent[self._parent[node]]
+            node = self._parent[node]
         return node
 
-    for one, other in links:
-        low, high = sorted((top(one), top(other)))
-        parent[high] = low
-    return [top(node) for node in range(count)]
+    def add(self, one: int, other: int) -> None:
+        """Link two."""
+        low, high = sorted((self.top(one), self.top(other)))
+        self._parent[high] = low
 
 
 def sharing(labels: Sequence[Iterable[Hashable]]) -> list[tuple[int, int]]:

@@ -35,11 +35,20 @@ def compressed(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(Image.open(file))
 
 
+def tilted(pixels: np.ndarray, degrees: float) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    return cv2.warpAffine(pixels, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+
+
 CHANGES = {
     "itself": lambda p: p,
     "compressed": compressed,
     "half the size": lambda p: cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
     "brighter": lambda p: np.clip(p * 1.2 + 15, 0, 255).astype(np.uint8),
+    "cropped by 3 %": lambda p: np.ascontiguousarray(p[6:-6, 8:-8]),
+    "cropped and mirrored": lambda p: np.ascontiguousarray(p[6:-6, -8:8:-1]),
+    "tilted": lambda p: tilted(p, 2.5),
     "mirrored": lambda p: np.ascontiguousarray(p[:, ::-1]),
     "turned": lambda p: np.ascontiguousarray(np.rot90(p)),
     "mirrored and turned": lambda p: np.ascontiguousarray(np.rot90(p[::-1], 3)),

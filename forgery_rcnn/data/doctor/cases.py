@@ -175,13 +175,9 @@ def _judge_by_twin(reading: Reading, change: np.ndarray, changed: np.ndarray, ca
         reading.note(
             "inverted_mask", f"the change lies in the complement of {sum(wrong)} of {len(wrong)} channels", sound
         )
-    elif case.operations & twins.REPLACING:
-        return
-    elif (fault := twins.misplaced(reading.masks, changed)) is not None:
-        reading.findings.append(Finding(fault[0], (reading.path,), fault[1]))
-    elif shares := twins.boxes(reading.masks, change):
-        text = f"rectangles of which the change fills {', '.join(f'{share:.0%}' for share in shares[:5])}"
-        reading.findings.append(Finding("boxy_mask", (reading.path,), text))
+    elif not case.operations & twins.REPLACING:
+        faults = twins.faults(reading.masks, change, changed)
+        reading.findings += [Finding(check, (reading.path,), text) for check, text in faults]
 
 
 def _compare_twins(authentic: Shot, forged: Shot, out: Study) -> None:

@@ -71,6 +71,13 @@ OF_MASKS: dict[str, Check] = {
         "take the empty channel out",
         "rewritten",
     ),
+    "repeated_channel": Check(
+        "error",
+        "a mask channel twice",
+        "One instance counts as two: the model learns to find it twice, and the score counts one of the two as missed.",
+        "take the copy out",
+        "rewritten",
+    ),
     "full_mask": Check(
         "error",
         "a mask that marks everything",
@@ -144,9 +151,21 @@ OF_MASKS: dict[str, Check] = {
         "The mask belongs to another picture, or marks only a part: the model learns that forged pixels are authentic.",
         "draw the mask anew, or find the mask of this image",
     ),
+    "replaced_panel": Check(
+        "warning",
+        "a whole panel changed, of which a part is marked",
+        "Right where two panels share the marked part and one of them was replaced for it; else the mask is too small.",
+        "look at it; mark the whole panel if all of it was forged",
+    ),
+    "change_beside_mask": Check(
+        "warning",
+        "a change beside the mask",
+        "A region was probably forgotten or the mask shifted: the model learns that forged pixels are authentic.",
+        "mark what differs from the authentic twin, or undo that change in the forged image",
+    ),
     "unchanged_under_mask": Check(
         "error",
-        "nothing changed under the mask",
+        "nothing changed under the mask, or under a channel",
         "The mask is shifted, turned, or of another picture.",
         "move the mask to where the forged image differs from its authentic twin",
     ),

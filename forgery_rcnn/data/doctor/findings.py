@@ -69,14 +69,15 @@ CHECKS: dict[str, Check] = {
         "error",
         "a test image that is also trained on",
         "The score on it says nothing about new images.",
-        "take it out of the training images",
+        "take its whole case out of the training data: its twin shows the same",
         "left out",
     ),
     "near_duplicate_of_test": Check(
         "warning",
         "a test image that nearly is a training image",
         "The score on it says little about new images.",
-        "look at both; take the training image out if they show the same",
+        "take the whole training case out; look at both first if you would keep it",
+        "left out",
     ),
     "duplicate": Check(
         "warning",
@@ -131,6 +132,8 @@ CHECKS: dict[str, Check] = {
         "move its files where they belong, or delete it",
     ),
 }
+
+LEAKS = {"duplicate_of_test", "near_duplicate_of_test"}  # these cost the whole training case: its twin shows the same
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,18 @@ def check_content(reading: Reading) -> None:
     elif not filled.all():
         text = f"channel {int(np.argmin(filled))} of {len(filled)} is all zero"
         reading.note("empty_channel", text, reading.masks[filled])
+    if reading.masks is not None:
+        _check_repeats(reading, reading.masks)
+
+
+def _check_repeats(reading: Reading, channels: np.ndarray) -> None:
+    """Every channel marks another region."""
+    keys = [np.packbits(channel).tobytes() for channel in channels]
+    first = [keys.index(key) for key in keys]
+    copies = [i for i, other in enumerate(first) if other != i]
+    if copies:
+        text = f"channel {copies[0]} of {len(keys)} is channel {first[copies[0]]} again"
+        reading.note("repeated_channel", text, np.delete(channels, copies, axis=0))
 
 
 def maybe_inverted(mask: np.ndarray) -> bool:

@@ -15,7 +15,7 @@ from PIL import Image
 from forgery_rcnn import tables
 from forgery_rcnn.data.doctor import cases, examine
 from forgery_rcnn.data.doctor.examine import Examination
-from forgery_rcnn.data.doctor.findings import Finding
+from forgery_rcnn.data.doctor.findings import LEAKS, Finding
 from forgery_rcnn.data.doctor.layout import IMAGES, MASKS, Case
 from forgery_rcnn.errors import InputError, printable
 
@@ -68,11 +68,12 @@ def repair(found: Examination, out: Path, workers: int, advance: Callable[[], No
 
 
 def _one(root: Path, out: Path, work: tuple[Case, list[Finding]]) -> list[tuple[str, str, str]]:
-    """Write one case's files; -> the rows of the table."""
+    """Write one case's files, none of a case that leaks a test image; -> the rows of the table."""
     case, found = work
     about = {path: [f for f in found if f.files[0] == path] for path in case.files()}
     lost = {path for path in about if any(finding.remedy == "left out" for finding in about[path])}
-    partners = _partners(case, lost) - lost
+    leaks = any(finding.check in LEAKS for finding in found)
+    partners = (set(about) if leaks else _partners(case, lost)) - lost
     kept = [path for path in about if path not in lost | partners]
     rewritten = cases.study(root, case).rewritten if any(about[path] for path in kept) else {}
     rows = [row for path in sorted(lost) for row in _rows(path, about[path], "left out")]

@@ -17,8 +17,8 @@ Key = tuple[str, str]  # part and case id
 def find(seen: Sequence[Seen], keys: Mapping[Path, Key]) -> list[Finding]:
     """All readable images, and the part and case id of each file -> one finding for every group of the same picture.
 
-    Twins share a case id, so they are no repeats. Of copies of a test image every training one is a finding of its own,
-    because each is left out by a repair.
+    Twins share a case id, so they are no repeats. Of what shows the same as a test image every training image is a
+    finding of its own, because each is left out by a repair.
     """
     by_digest = defaultdict(list)
     for i, image in enumerate(seen):
@@ -32,10 +32,10 @@ def find(seen: Sequence[Seen], keys: Mapping[Path, Key]) -> list[Finding]:
     pairs = [(i, j) for i, j in pairs if keys[seen[one_each[i]].path] != keys[seen[one_each[j]].path]]
     groups = defaultdict(list)
     for place, group in enumerate(content.joined(len(one_each), pairs)):
-        groups[group].append(one_each[place])
-    for members in groups.values():
-        if len(members) > 1:
-            found.append(_near([seen[i].path for i in members], keys))
+        groups[group].append(by_digest[seen[one_each[place]].digest])
+    for group in groups.values():
+        if len(group) > 1:
+            found += _near([[seen[i].path for i in members] for members in group], keys)
     return found
 
 
@@ -50,10 +50,20 @@ def _exact(paths: Sequence[Path], keys: Mapping[Path, Key]) -> list[Finding]:
     return found
 
 
-def _near(paths: Sequence[Path], keys: Mapping[Path, Key]) -> Finding:
-    parts = {keys[path][0] for path in paths}
-    check = "near_duplicate_of_test" if "test" in parts and len(parts) > 1 else "near_duplicate"
-    return Finding(check, tuple(paths), f"these show the same: {_named(paths)}")
+def _near(copies: Sequence[Sequence[Path]], keys: Mapping[Path, Key]) -> list[Finding]:
+    """Pictures that show the same, each with its exact copies."""
+    tests = [path for paths in copies for path in paths if keys[path][0] == "test"]
+    new = [paths for paths in copies if not set(paths) & set(tests)]  # the others are exact copies of a test image
+    found = [
+        Finding("near_duplicate_of_test", (path, *tests), f"shows the same as {_named(tests)}")
+        for paths in new
+        for path in paths
+        if tests
+    ]
+    alike = [paths[0] for paths in new] or [paths[0] for paths in copies]
+    if len({keys[path] for path in alike}) > 1:
+        found.append(Finding("near_duplicate", tuple(alike), f"these show the same: {_named(alike)}"))
+    return found
 
 
 def _named(paths: Sequence[Path]) -> str:

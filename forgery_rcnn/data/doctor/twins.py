@@ -23,6 +23,7 @@ EDGE, EDGE_CHANGED = (
     2,
     0.2,
 )  # pixels; a drawn rectangle's edge, where less than this share differs at all, was never forged
+PANEL = 0.95  # share of its box that the convex hull of a replaced panel fills, and of the change outside that it is
 REPLACING = {"overlap"}  # operations that change a whole panel, of which only the part that is seen twice is marked
 LEAST = 64  # pixels of a component whose form is judged
 
@@ -50,19 +51,72 @@ def inverted(mask: np.ndarray, changed: np.ndarray) -> bool:
     return bool(density > INVERTED and density > 4 * np.mean(changed[mask]))
 
 
-def misplaced(masks: np.ndarray, changed: np.ndarray) -> tuple[str, str] | None:
-    """(N, H, W), (H, W) bool -> a check's name and what was found, None where the mask fits or nothing clearly changed."""
+def faults(masks: np.ndarray, change: np.ndarray, changed: np.ndarray) -> list[tuple[str, str]]:
+    """(N, H, W) bool, (H, W) uint8 difference and where it is strong -> names of checks and what was found."""
+    if (fault := misplaced(masks, change, changed)) is not None:
+        return [fault]
+    found = []
+    if areas := beside(masks.any(axis=0), changed):
+        text = f"changed components more than {SPREAD} pixels from the mask: {len(areas)} with {sum(areas)} pixels"
+        found.append(("change_beside_mask", text))
+    if shares := boxes(masks, change):
+        text = f"rectangles of which the change fills {', '.join(f'{share:.0%}' for share in shares[:5])}"
+        found.append(("boxy_mask", text))
+    return found
+
+
+def misplaced(masks: np.ndarray, change: np.ndarray, changed: np.ndarray) -> tuple[str, str] | None:
+    """As `faults`, of the mask's place: None where it fits or nothing clearly changed."""
     total = np.count_nonzero(changed)
     if not total:
         return None
     union = masks.any(axis=0)
     if not (changed & union).any():
         return "unchanged_under_mask", f"{total} changed pixels, none of them under the mask"
-    reach = cv2.dilate(union.astype(np.uint8), np.ones((2 * SPREAD + 1, 2 * SPREAD + 1), np.uint8)) > 0
-    outside = np.count_nonzero(changed & ~reach) / total
-    if outside > OUTSIDE:
-        return "mask_misses_change", f"{outside:.0%} of the changed pixels lie more than {SPREAD} pixels outside"
-    return None
+    if (channel := unchanged(masks, change)) is not None:
+        return "unchanged_under_mask", f"nothing changed under channel {channel} of {len(masks)}"
+    outside = np.count_nonzero(changed & ~near(union)) / total
+    if outside <= OUTSIDE:
+        return None
+    if replaced(masks, changed):
+        return "replaced_panel", f"{outside:.0%} of a changed rectangle lie outside the marked rectangles"
+    return "mask_misses_change", f"{outside:.0%} of the changed pixels lie more than {SPREAD} pixels outside"
+
+
+def near(mask: np.ndarray) -> np.ndarray:
+    """(H, W) bool -> the mask and what JPEG blocks spread its change to."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * SPREAD + 1, 2 * SPREAD + 1), np.uint8)) > 0
+
+
+def unchanged(masks: np.ndarray, change: np.ndarray) -> int | None:
+    """(N, H, W) bool, (H, W) uint8 difference -> the first channel without even a faint change, None if all have some."""
+    faint = change > 4 * float(np.median(change))
+    return next((i for i, mask in enumerate(masks) if not (faint & mask).any()), None)
+
+
+def beside(mask: np.ndarray, changed: np.ndarray) -> list[int]:
+    """(H, W) bool each -> areas of the changed components of which no pixel is near the mask."""
+    _, labels, found, _ = cv2.connectedComponentsWithStats(changed.astype(np.uint8), connectivity=8)
+    touched = np.bincount(labels[near(mask)], minlength=len(found)) > 0
+    return [int(area) for area in found[1:, cv2.CC_STAT_AREA][~touched[1:]] if area >= LEAST]
+
+
+def replaced(masks: np.ndarray, changed: np.ndarray) -> bool:
+    """(N, H, W), (H, W) bool -> whether the change outside is one rectangle of which exact rectangles mark a part.
+
+    Where one panel of a pair that overlaps was replaced, all of it changed, and what the two share is marked.
+    """
+    drawn = [mask for mask in masks if all_rectangles(mask[None])]
+    if not drawn:
+        return False
+    _, labels, found, _ = cv2.connectedComponentsWithStats(changed.astype(np.uint8), connectivity=8)
+    outside = np.bincount(labels[changed & ~near(masks.any(axis=0))], minlength=len(found))
+    largest = int(outside.argmax())
+    _, _, width, height, _ = found[largest].tolist()
+    panel = labels == largest
+    hull = cv2.contourArea(cv2.convexHull(cv2.findNonZero(panel.astype(np.uint8))))
+    whole = hull >= PANEL * (width - 1) * (height - 1) and outside[largest] >= PANEL * outside.sum()
+    return bool(whole and any((panel & mask).any() for mask in drawn))
 
 
 def turned(masks: np.ndarray, changed: np.ndarray | None) -> np.ndarray:

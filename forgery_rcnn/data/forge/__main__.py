@@ -42,6 +42,15 @@ class Job:
     operations: tuple[str, ...] = tuple(WEIGHTS)
     """What may be done to a figure."""
 
+    def __post_init__(self) -> None:
+        for name, least in (("count", 1), ("workers", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"--{name} is {getattr(self, name)}; use {least} or more")
+        if self.hosts is not None and self.out.resolve().is_relative_to(self.hosts.resolve()):
+            raise InputError(
+                f"--out {self.out} lies in --hosts {self.hosts}: figures would become hosts; name another folder"
+            )
+
     def recipe(self) -> Recipe:
         """The settings that decide what a figure looks like."""
         return Recipe(self.compound, self.authentic, self.operations)
@@ -52,8 +61,6 @@ def main(argv: list[str] | None = None) -> int:
     """Make a data set."""
     job = tyro.cli(Job, args=argv, prog="python3 -m forgery_rcnn.data.forge", description=described(__doc__))
     recipe = job.recipe()
-    if job.count < 1:
-        raise InputError(f"--count is {job.count}; ask for at least 1 figure")
     screen = Screen(sys.stdout)
     folder = job.hosts or sample.host_folder()
     files = hosts.files_of(folder)

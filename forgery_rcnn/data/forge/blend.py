@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-REACH = 5  # pixels around its mask that a blend may touch
+REACH = 3  # pixels around its mask that a blend may touch
 LARGEST_POISSON = 250_000  # pixels; a larger region takes seconds
 
 Blend = Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
@@ -20,12 +20,12 @@ def hard(target: np.ndarray, content: np.ndarray, mask: np.ndarray, rng: np.rand
 
 def feathered(target: np.ndarray, content: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Softened within REACH pixels of the outline; half opaque right on it."""
-    return mixed(target, content, soft(mask, rng.uniform(0.6, 1.8)))
+    return mixed(target, content, soft(mask, rng.uniform(0.5, 1.1)))
 
 
 def alpha(target: np.ndarray, content: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Feathered and not quite opaque: what was there shines through."""
-    return mixed(target, content, soft(mask, rng.uniform(0.6, 1.8)) * np.float32(rng.uniform(0.75, 0.95)))
+    return mixed(target, content, soft(mask, rng.uniform(0.5, 1.1)) * np.float32(rng.uniform(0.75, 0.95)))
 
 
 def poisson(target: np.ndarray, content: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -27,7 +29,7 @@ from forgery_rcnn.instances import Answer, Instances, Truth
 from forgery_rcnn.submission import recodai
 
 VERSION = 1  # raise it whenever the same seed gives other figures: a set of another version is not continued
-STAMP, LOG = ".forge.json", ".forge.jsonl"
+LOG = ".forge.jsonl"
 MANIFEST, SPLITS, SOLUTION, EXAMPLE = "manifest.csv", "splits.csv", "solution.csv", "sample_submission.csv"
 FORGED_TESTS = 0.54  # share of the test images that show their forged version, as in the real training set
 
@@ -67,10 +69,25 @@ class Case:
     answer: str = ""
 
     @classmethod
-    def read(cls, line: bytes) -> Case:
-        """From its line of the log."""
-        values = json.loads(line)
-        return cls(**{**values, "rows": tuple(values["rows"]), "size": tuple(values["size"])})
+    def read(cls, line: bytes) -> Case | None:
+        """From its line of the log; None for a line that is not whole."""
+        try:
+            values = json.loads(line)
+            return cls(**{**values, "rows": tuple(values["rows"]), "size": tuple(values["size"])})
+        except (ValueError, TypeError, KeyError):
+            return None
+
+    def line(self) -> str:
+        """Its line of the log."""
+        return json.dumps(asdict(self)) + "\n"
+
+    def files(self) -> list[str]:
+        """What was written of it, relative to the root."""
+        name, forged = self.rows[0]["case_id"], self.rows[0]["label"] == "forged"
+        if self.part == "test":
+            return [f"test_images/{name}.png"]
+        twin = [f"train_images/authentic/{name}.png"]
+        return [*twin, f"train_images/forged/{name}.png", f"train_masks/{name}.npy"] if forged else twin
 
 
 def build(corpus: Corpus, workers: int, advance: Callable[[], None] = lambda: None) -> list[Case]:
@@ -83,13 +100,13 @@ def build(corpus: Corpus, workers: int, advance: Callable[[], None] = lambda: No
         advance()
     missing = [case for case in range(1, corpus.count + 1) if case not in done]
     missing.sort(key=lambda case: corpus.assigned(case)[1])  # one pool after another, so that its hosts stay decoded
-    context = get_context("spawn")
+    context = multiprocessing.get_context("spawn")
     with (
         open(corpus.out / LOG, "a", encoding="utf-8") as log,
         ProcessPoolExecutor(max(workers, 1), context, _start, (corpus,)) as processes,
     ):
         for case in processes.map(_made, missing, chunksize=2):
-            log.write(json.dumps(asdict(case)) + "\n")
+            log.write(case.line())
             log.flush()
             done[case.case] = case
             advance()
@@ -100,7 +117,7 @@ def build(corpus: Corpus, workers: int, advance: Callable[[], None] = lambda: No
 
 def _begun(corpus: Corpus) -> list[Case]:
     """The cases that earlier calls have finished; makes the folder where there is none."""
-    stamp, log = corpus.out / STAMP, corpus.out / LOG
+    stamp, log = corpus.out / hosts.STAMP, corpus.out / LOG
     if not stamp.is_file():
         if corpus.out.exists() and any(corpus.out.iterdir()):
             raise InputError(f"{corpus.out}: is not empty and was not made here; move it away, or name another folder")
@@ -108,10 +125,12 @@ def _begun(corpus: Corpus) -> list[Case]:
             temporary.write_text(json.dumps(corpus.stamp()))
     if stamp.read_text() != json.dumps(corpus.stamp()):
         raise InputError(f"{corpus.out}: was begun with other hosts or settings; use those, or name another folder")
-    lines = log.read_bytes().split(b"\n") if log.is_file() else [b""]
-    if lines[-1]:  # cut short by a kill: that case is made again
-        log.write_bytes(b"".join(line + b"\n" for line in lines[:-1]))
-    cases = [Case.read(line) for line in lines[:-1]]
+    cases = [
+        case for case in map(Case.read, log.read_bytes().split(b"\n") if log.is_file() else ()) if case is not None
+    ]
+    cases = [case for case in cases if all((corpus.out / name).is_file() for name in case.files())]
+    with tables.replacing(log) as temporary:  # without what a kill cut short, and what was deleted since
+        temporary.write_text("".join(case.line() for case in cases))
     if any(case.case > corpus.count for case in cases):
         raise InputError(f"{corpus.out}: holds more than {corpus.count} figures already; ask for at least {len(cases)}")
     return cases
@@ -123,8 +142,17 @@ _corpus: Corpus  # of a worker process
 def _start(corpus: Corpus) -> None:
     global _corpus
     _corpus = corpus
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed takes its workers along."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @functools.lru_cache(maxsize=2)
@@ -152,10 +180,11 @@ def _made(case: int) -> Case:
 
 
 def _write_tables(corpus: Corpus, cases: Sequence[Case]) -> None:
-    """Manifest, splits, and for the test images solution and example of a submission."""
+    """Manifest, splits where there is something to validate on, and of the test images solution and example submission."""
     write_manifest(corpus.out / MANIFEST, [row for case in cases for row in case.rows])
     names = ((case.rows[0]["case_id"], case.part) for case in cases)
-    tables.write(corpus.out / SPLITS, ("case_id", "part"), names)
+    if {"train", "validation"} <= {case.part for case in cases}:  # else whoever trains draws folds
+        tables.write(corpus.out / SPLITS, ("case_id", "part"), names)
     truths = {case.rows[0]["case_id"]: _truth(case) for case in cases if case.part == "test"}
     if truths:
         recodai.write_solution(corpus.out / SOLUTION, truths)

@@ -22,6 +22,7 @@ FEWEST_LEVELS = 24  # grey levels; fewer is a drawing, a label image or an empty
 FLATTEST = 8.0  # grey levels of standard deviation
 DARK = 96  # 8-bit pictures whose brightest thousandth stays below this are shown with spread levels
 MOST_POOLS, PER_POOL = 20, 3  # pools, and pictures that differ in each
+STAMP = ".forge.json"  # of a made set
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 Tables = tuple[tuple[int, ...], ...]
@@ -62,14 +63,16 @@ def _shown(pixels: np.ndarray) -> np.ndarray:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Every image file below `folder`, sorted. Raises InputError: no folder, no image in it."""
+    """Every image file below `folder`, sorted; not of sets that were made here. Raises InputError: no folder, no image."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of pristine images")
+    made = {stamp.parent for stamp in folder.rglob(STAMP)}
     files = sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in images.EXTENSIONS
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not made.intersection(path.parents)
     )
     if not files:
         raise InputError(f"{folder}: no image in it; expected files ending in {', '.join(images.EXTENSIONS)}")

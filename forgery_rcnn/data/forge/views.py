@@ -14,7 +14,7 @@ from forgery_rcnn.data.forge.hosts import Host
 from forgery_rcnn.data.forge.scene import Box
 
 CACHE_BYTES = 400_000_000
-COHERENT = 0.85  # of a figure's views are of one family of hosts
+COHERENT = 0.9  # of a figure's views are of one family of hosts
 SHARP = 1.4  # a host pixel that fills more pixels of a view than this is a blur
 MOST_SHRUNK = 2.0  # host pixels per pixel of a view
 HOSTS_TRIED, CORNERS_TRIED = 8, 10
@@ -68,10 +68,12 @@ class Views:
         return np.repeat(field[..., None], 3, axis=2), ""
 
     def donor(self, receiver: str, size: tuple[int, int]) -> tuple[np.ndarray, Host] | None:
-        """-> (h, w, 3) uint8 RGB of another host than the receiver, of its family where there is one; None if none is left."""
+        """-> (h, w, 3) uint8 RGB of another host of the receiver's family, or of any where it has none; None if none is left."""
         family = Path(receiver).parent.as_posix()
-        for host in self._drawn(size, [family] if self.rng.random() < 0.8 else None):
-            found = None if host.id == receiver else self.of(host, size)
+        kin = any(host.family == family and host.id != receiver for host in self.pool.hosts)
+        for host in self._drawn(size, [family] if kin else None):
+            unfit = host.id == receiver or (kin and host.family != family)
+            found = None if unfit else self.of(host, size)
             if found is not None:
                 return found, host
         return None

@@ -18,6 +18,7 @@ from forgery_rcnn.data.forge.scene import Scene
 from forgery_rcnn.data.forge.views import Views
 
 VISIBLE = 8.0  # least mean change, in grey levels, under a target
+UNCHANGED = 3  # grey levels
 RIM_CELLS = 24  # a region is looked at in so many cells across
 PLACES = 8  # a target is the best of so many places
 
@@ -131,7 +132,8 @@ class Work:
         wide = target.padded(blend.REACH + 1).clipped(self.size)
         window = wide.window(self.after)
         pasted = blend.BLENDS[how](window, content(wide), wide.mask, rng)
-        if cv2.absdiff(pasted, window)[wide.mask].mean() < VISIBLE:
+        change = cv2.absdiff(pasted, window)[wide.mask].max(axis=1)
+        if change.mean() < VISIBLE or np.median(change) < UNCHANGED:  # half of it would look as before
             return False
         window[:] = pasted
         return True

@@ -92,8 +92,6 @@ def empty_channel(mask: np.ndarray) -> np.ndarray:
 
 def boxed(mask: np.ndarray) -> np.ndarray:
     """Boxes around the whole of each channel's components, 15 pixels wider on every side."""
-    import cv2
-
     out = np.zeros_like(mask)
     for channel, drawn in zip(mask, out, strict=True):
         count, _, stats, _ = cv2.connectedComponentsWithStats(channel)
@@ -114,6 +112,44 @@ def far_away(root: Path) -> Path:
     mask[0, 20:100, 20:100] = 1
     mask[0, cv2.dilate(changed.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0] = 0
     np.save(root / MASK, mask)
+    return MASK
+
+
+def channel_far_away(root: Path) -> Path:
+    """One channel more, where the twins agree."""
+    sound = np.load(root / MASK)
+    far_away(root)
+    np.save(root / MASK, np.concatenate([sound, np.load(root / MASK)]))
+    return MASK
+
+
+def a_region_missing(root: Path) -> Path:
+    """A second change, smaller than the first, that no mask marks."""
+    forged = pixels(root, FORGED).copy()
+    free = cv2.dilate(np.load(root / MASK).any(axis=0).astype(np.uint8), np.ones((81, 81), np.uint8)) == 0
+    row, column = (int(values[len(values) // 2]) for values in np.nonzero(free))
+    cv2.circle(forged, (column, row), 8, (200, 30, 90), -1)
+    Image.fromarray(forged).save(root / FORGED)
+    return MASK
+
+
+def panel_replaced(root: Path) -> Path:
+    """A whole panel is new, and its corner, which was also seen elsewhere, is marked in both places."""
+    forged = pixels(root, AUTHENTIC).copy()
+    forged[60:220, 80:300] = np.random.default_rng(0).integers(0, 256, (160, 220, 3), np.uint8)
+    mask = np.zeros((1, *forged.shape[:2]), np.uint8)
+    mask[0, 60:120, 80:160] = mask[0, 300:360, 400:480] = 1
+    Image.fromarray(forged).save(root / FORGED)
+    np.save(root / MASK, mask)
+    return MASK
+
+
+def blob_in_place_of_a_panel(root: Path) -> Path:
+    """The same, but what changed is round: a mask that is too small."""
+    panel_replaced(root)
+    forged = pixels(root, AUTHENTIC).copy()
+    cv2.ellipse(forged, (190, 140), (110, 80), 0, 0, 360, (200, 30, 90), -1)
+    Image.fromarray(forged).save(root / FORGED)
     return MASK
 
 
@@ -188,8 +224,6 @@ def sixteen_bit(root: Path) -> Path:
 
 
 def sixteen_bit_colour(root: Path) -> Path:
-    import cv2
-
     cv2.imwrite(str(root / ALONE), pixels(root, ALONE)[..., ::-1].astype(np.uint16) * 257)
     return ALONE
 
@@ -248,6 +282,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "transposed_without_twin": ("transposed_mask", mask_becomes(lambda m: m.swapaxes(1, 2), ALONE_MASK)),
     "all_zero": ("empty_mask", mask_becomes(np.zeros_like)),
     "a_channel_zero": ("empty_channel", mask_becomes(empty_channel)),
+    "a_channel_twice": ("repeated_channel", mask_becomes(lambda m: np.concatenate([m, m[:1]]))),
     "all_set": ("full_mask", mask_becomes(np.ones_like)),
     "inverted": ("inverted_mask", mask_becomes(lambda m: 1 - m)),
     "inverted_without_twin": ("maybe_inverted_mask", mask_becomes(inverted_alone, ALONE_MASK)),
@@ -263,6 +298,10 @@ FAULTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "boxy": ("boxy_mask", mask_becomes(boxed)),
     "boxy_without_twin": ("rectangles", mask_becomes(one_box, ALONE_MASK)),
     "elsewhere": ("unchanged_under_mask", far_away),
+    "channel_elsewhere": ("unchanged_under_mask", channel_far_away),
+    "region_missing": ("change_beside_mask", a_region_missing),
+    "panel": ("replaced_panel", panel_replaced),
+    "blob": ("mask_misses_change", blob_in_place_of_a_panel),
     "part": ("mask_misses_change", part_only),
     "same_twins": ("identical_twins", copied(AUTHENTIC, FORGED, FORGED)),
     "twin_size": ("twin_sizes", twin_of_other_size),

@@ -60,7 +60,7 @@ def test_a_planted_fault_is_found_and_mended(name: str, root: Path, tmp_path: Pa
     assert hashes(root) == before
     left = named(tmp_path / "fixed")
     remedies = {finding.remedy for finding in found.findings}
-    assert left <= twins if twins else left == ({check} if remedies == {"kept"} else set())
+    assert left == ({check} if remedies == {"kept"} else set())
     with open(tmp_path / "fixed" / repair.TABLE, newline="") as file:
         rows = list(csv.DictReader(file))
     assert any(row["finding"].startswith(f"{check}: ") for row in rows)
@@ -71,7 +71,9 @@ def test_a_planted_fault_is_found_and_mended(name: str, root: Path, tmp_path: Pa
     assert {name for name, digest in before.items() if fixed.get(name) != digest} <= touched
 
 
-@pytest.mark.parametrize("name", ["transposed", "turned", "255", "float", "a_channel_zero", "inverted", "2d", "bool"])
+@pytest.mark.parametrize(
+    "name", ["transposed", "turned", "255", "float", "a_channel_zero", "a_channel_twice", "inverted", "2d", "bool"]
+)
 def test_a_mended_mask_is_the_one_before(name: str, root: Path, tmp_path: Path) -> None:
     before = np.load(root / planted.MASK)
     planted.FAULTS[name][1](root)
@@ -129,11 +131,37 @@ def test_a_forgery_in_the_wrong_folder_is_moved(root: Path, tmp_path: Path) -> N
     assert not (tmp_path / "fixed" / planted.AUTHENTIC).exists()
 
 
-def test_a_copy_of_a_test_image_takes_its_mask_along(root: Path, tmp_path: Path) -> None:
-    planted.FAULTS["test_copy_forged"][1](root)
+@pytest.mark.parametrize(
+    ("name", "test"),
+    [("test_copy", "9.png"), ("test_copy_forged", "9.png"), ("near_test", "30099.jpg")],
+)
+def test_a_case_that_shows_a_test_image_is_left_out_whole(name: str, test: str, root: Path, tmp_path: Path) -> None:
+    planted.FAULTS[name][1](root)
     repair.repair(examine.examine(root, 1), tmp_path / "fixed", 1)
-    assert not (tmp_path / "fixed" / planted.FORGED).exists() and not (tmp_path / "fixed" / planted.MASK).exists()
-    assert (tmp_path / "fixed" / planted.AUTHENTIC).exists() and (tmp_path / "fixed/test_images/9.png").exists()
+    rows = list(csv.DictReader((tmp_path / "fixed" / repair.TABLE).read_text().splitlines()))
+    for path in (planted.FORGED, planted.AUTHENTIC, planted.MASK):
+        assert not (tmp_path / "fixed" / path).exists()
+        assert any(row["file"] == path.as_posix() and row["done"].startswith("left out") for row in rows)
+    assert (tmp_path / "fixed/test_images" / test).exists() and (tmp_path / "fixed" / planted.ALONE).exists()
+
+
+def test_every_copy_of_what_nearly_is_a_test_image_is_left_out(root: Path, tmp_path: Path) -> None:
+    planted.FAULTS["copy"][1](root)
+    planted.nearly_a_test_image(root)
+    found = examine.examine(root, 1)
+    leaking = {finding.files[0] for finding in found.findings if finding.check == "near_duplicate_of_test"}
+    assert {planted.AUTHENTIC, planted.AUTHENTIC.with_stem("9")} <= leaking
+    repair.repair(found, tmp_path / "fixed", 1)
+    assert named(tmp_path / "fixed") == set()
+
+
+@pytest.mark.parametrize("quality", [60, 75, 90])
+def test_one_twin_that_was_compressed_again(quality: int, root: Path) -> None:
+    Image.fromarray(planted.pixels(root, planted.FORGED)).save(
+        (root / planted.FORGED).with_suffix(".jpg"), quality=quality
+    )
+    (root / planted.FORGED).unlink()
+    assert named(root) == set()
 
 
 def closed_folders(root: Path) -> None:

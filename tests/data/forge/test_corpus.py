@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -175,9 +176,48 @@ def test_the_command(host_folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["--hosts", str(tmp_path / "none"), "--out", str(out)]) == 2
     assert main(["--hosts", str(host_folder), "--out", str(out), "--count", "0"]) == 2
     assert main(["--hosts", str(host_folder), "--out", str(out), "--operations", "teleport"]) == 2
+    assert main(["--hosts", str(host_folder), "--out", str(out), "--seed", "-1"]) == 2
+    assert main(["--hosts", str(host_folder), "--out", str(host_folder / "made")]) == 2
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 3 and all(line.startswith("error: ") for line in errors)
-    assert "no such folder" in errors[0] and "at least 1" in errors[1] and "teleport" in errors[2]
+    assert len(errors) == 5 and all(line.startswith("error: ") for line in errors)
+    for error, text in zip(
+        errors, ("no such folder", "1 or more", "teleport", "0 or more", "would become hosts"), strict=True
+    ):
+        assert text in error
+
+
+def test_made_sets_are_no_hosts(built: Path, host_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(built, tmp_path / "all" / "made")
+    shutil.copytree(host_folder, tmp_path / "all" / "pictures")
+    assert {path.parent.parent.name for path in hosts.files_of(tmp_path / "all")} == {"pictures"}
+
+
+def test_a_set_too_small_to_validate_on_is_split_by_folds(found: list[Host], tmp_path: Path) -> None:
+    made = Corpus(tmp_path / "out", [sum(hosts.pools(found), ())], 12, 0, Recipe(authentic=0.0))
+    assert {case.part for case in corpus.build(made, 1)} == {"train"}
+    assert not (tmp_path / "out" / corpus.SPLITS).exists()
+
+
+def test_what_was_deleted_and_what_cannot_be_read_is_made_again(found: list[Host], tmp_path: Path) -> None:
+    made = wanted(tmp_path / "out", found, 8)
+    corpus.build(made, 1)
+    before = sums(made.out)
+    next((made.out / "train_images" / "forged").iterdir()).unlink()
+    log = made.out / corpus.LOG
+    log.write_bytes(b"{}\nnonsense\n" + log.read_bytes())
+    corpus.build(made, 1)
+    assert sums(made.out) == before
+
+
+def test_workers_end_with_a_killed_parent(host_folder: Path, tmp_path: Path, run) -> None:
+    out = tmp_path / "root"
+    process = run("forgery_rcnn.data.forge", "--hosts", host_folder, "--out", out, "--workers", 2, "--count", 4000)
+    for _ in range(600):
+        time.sleep(0.1)
+        if (out / corpus.LOG).is_file() and (out / corpus.LOG).stat().st_size:
+            break
+    process.kill()
+    process.communicate(timeout=30)  # ends when nobody holds the pipe any more
 
 
 def test_ctrl_c_keeps_what_is_done(host_folder: Path, tmp_path: Path, run, finish) -> None:

@@ -51,7 +51,7 @@ def test_every_plan_is_carried_out(made: list[tuple[Plan, Figure]]) -> None:
         assert figure.masks.max() == 1 and figure.masks.sum(axis=(1, 2)).min() >= SMALLEST
         assert not (figure.masks.sum(axis=0) > 1).any(), "instances keep apart"
         ratios.append(figure.masks.any(axis=0).mean() / each.area)
-    assert np.median(ratios) == pytest.approx(1, abs=0.15) and min(ratios) > 0.15 and max(ratios) < 2.2
+    assert np.median(ratios) == pytest.approx(1, abs=0.2) and min(ratios) > 0.15 and max(ratios) < 2.2
 
 
 def test_every_channel_holds_a_change(made: list[tuple[Plan, Figure]]) -> None:

@@ -84,6 +84,8 @@ def test_targets_show_their_source_where_the_matrix_says(name: str, pool: Pool) 
         for target, matrix in zip(step.targets, step.matrices, strict=True):
             inner = cv2.erode(np.pad(target.mask, 1).astype(np.uint8), np.ones((5, 5), np.uint8))[1:-1, 1:-1] > 0
             inner &= ~target.window(cv2.dilate(inked.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
+            lettered = np.repeat(inked[..., None].astype(np.uint8), 3, axis=2)
+            inner &= motions.content(lettered, Motion(matrix, target))[..., 0] == 0
             if inner.sum() < 200:
                 continue
             source = work.before if name != "panel_reuse" else work.scene.bare
@@ -140,7 +142,8 @@ def test_a_splice_marks_only_what_was_pasted_and_names_its_donor(pool: Pool) -> 
 
 
 def test_every_retouch_and_filler_is_used(pool: Pool) -> None:
-    assert {step.parameters["retouch"] for _, step, _ in done("retouch", pool, 80)} == set(RETOUCHES)
+    retouches = [step.parameters["retouch"] for _, step, _ in done("retouch", pool, 80)]
+    assert set(retouches) == set(RETOUCHES) and retouches.count("background") >= 5
     assert {step.parameters["filler"] for _, step, _ in done("removal", pool, 80)} == set(FILLERS)
 
 
@@ -151,7 +154,7 @@ def test_fillers_take_an_object_away_and_leave_the_rest(name: str) -> None:
     ground = np.clip(90 + cv2.GaussianBlur(rng.normal(0, 40, (90, 110, 3)), (0, 0), 2), 0, 255).astype(np.uint8)
     pixels = cv2.circle(ground.copy(), (55, 45), 14, (240, 240, 240), -1)
     mask = cv2.circle(np.zeros((90, 110), np.uint8), (55, 45), 17, 1, -1) > 0
-    filled = FILLERS[name](pixels, mask, rng)
+    filled = FILLERS[name](pixels, mask, ~mask, rng)
     far = cv2.dilate(mask.astype(np.uint8), np.ones((13, 13), np.uint8)) == 0
     assert filled.dtype == np.uint8 and np.array_equal(filled[far], pixels[far])
     assert abs(filled[mask].mean() - ground.mean()) < 12 and filled[mask].max() < 200
@@ -163,5 +166,5 @@ def test_the_exemplar_fills_with_texture_not_with_a_smear() -> None:
     pixels = stripes.astype(np.uint8)
     mask = np.zeros((100, 120), bool)
     mask[35:65, 40:80] = True
-    assert FILLERS["exemplar"](pixels, mask, rng)[mask].std() > 0.8 * pixels[mask].std()
-    assert FILLERS["diffusion"](pixels, mask, rng)[mask].std() < 0.8 * pixels[mask].std()
+    assert FILLERS["exemplar"](pixels, mask, ~mask, rng)[mask].std() > 0.8 * pixels[mask].std()
+    assert FILLERS["diffusion"](pixels, mask, ~mask, rng)[mask].std() < 0.8 * pixels[mask].std()

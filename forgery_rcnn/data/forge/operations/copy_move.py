@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from forgery_rcnn.data.forge import blend, motions
+from forgery_rcnn.data.forge.motions import Motion
 from forgery_rcnn.data.forge.regions import Region
 from forgery_rcnn.data.forge.work import Step, Work
 
 SOURCES = 3  # tried in one figure
+LIKENESS = 0.8  # least correlation of a copy with its source
 COPIES = (0.74, 0.17, 0.06, 0.03)  # of one, two, three, four
 
 
@@ -38,11 +40,11 @@ def copied(work: Work, source: Region, panels: tuple[int, ...], name: str, rng: 
             work.after = untouched
             return None
 
-        def brought(wide: Region, moving: motions.Motion = moving) -> np.ndarray:
+        def brought(wide: Region, moving: Motion = moving) -> np.ndarray:
             moved = motions.content(origin, moving._replace(region=wide))
             return moved if gain == 1.0 else np.clip(moved * gain, 0, 255).astype(np.uint8)
 
-        if not work.paste(moving.region, brought, how, rng):
+        if not work.paste(moving.region, brought, how, rng) or not _resembles(work.after, origin, moving):
             work.after = untouched
             return None
         taken.append(moving.region)
@@ -50,3 +52,10 @@ def copied(work: Work, source: Region, panels: tuple[int, ...], name: str, rng: 
         told.append(parameters)
     details = {"blend": how, "gain": round(gain, 3), "motions": told}
     return Step(name, details, tuple(taken), source, tuple(taken[1:]), tuple(matrices))
+
+
+def _resembles(after: np.ndarray, origin: np.ndarray, moving: Motion) -> bool:
+    """Whether a target still shows its source: a Poisson blend over strong edges may not."""
+    mask = moving.region.mask
+    pair = [each[mask].mean(axis=1) for each in (motions.content(origin, moving), moving.region.window(after))]
+    return float(np.corrcoef(*pair)[0, 1]) >= LIKENESS

@@ -56,7 +56,7 @@ def _reused(work: Work, first: int, second: int, area: float, rng: np.random.Gen
     if abs(np.log(h * width / (w * height))) > 0.35 or not 0.5 < height / h < 2:
         return None
     turn = str(rng.choice(list(TURNS)))
-    gain = float(rng.choice((1.0, rng.uniform(0.8, 1.25))))
+    gain = float(rng.choice((1.0, rng.uniform(0.92, 1.08))))
     picture = source.window(work.scene.bare)[:: TURNS[turn][1], :: TURNS[turn][0]]
     picture = np.clip(images.resized(np.ascontiguousarray(picture), (height, width)) * gain, 0, 255).astype(np.uint8)
     if not regions.shows(picture, target.mask):

@@ -7,8 +7,12 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from forgery_rcnn.data.forge import blend, motions
+from forgery_rcnn.data.forge.motions import Motion
 from forgery_rcnn.data.forge.regions import Region, rectangle
-from forgery_rcnn.data.forge.work import Rim, Step, Work
+from forgery_rcnn.data.forge.work import Rim, Step, Work, meet
+
+PLACES = 150  # looked at for background
 
 
 def retouch(work: Work, area: float, rng: np.random.Generator) -> Step | None:
@@ -21,28 +25,31 @@ def retouch(work: Work, area: float, rng: np.random.Generator) -> Step | None:
     region = _band(work, panel, area, rng) if name == "background" else work.shape(panel, area, rng)
     if region is None:
         return None
+    cover = _background(work, region, panel, rng) if name == "background" else None
+    if name == "background" and cover is None:
+        return None
 
     def brought(wide: Region) -> np.ndarray:
-        if name == "background":
-            return _background(work, wide, panel, rng)
+        if cover is not None:
+            return motions.content(work.after, cover._replace(region=wide))
         return RETOUCHES[name](wide.window(work.after), rng)
 
     if not work.paste(region, brought, "feathered", rng):
         return None
-    return Step("retouch", {"retouch": name}, (region,), None, (region,))
+    return Step("retouch", {"retouch": name}, (region,), None, (region,), (cover.matrix,) if cover is not None else ())
 
 
 def contrast(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """More contrast about the mean, or less."""
     mean = pixels.mean(axis=(0, 1))
     return np.clip(
-        mean + (pixels - mean) * float(rng.choice((rng.uniform(0.25, 0.6), rng.uniform(1.6, 2.4)))), 0, 255
+        mean + (pixels - mean) * float(rng.choice((rng.uniform(0.4, 0.7), rng.uniform(1.4, 1.9)))), 0, 255
     ).astype(np.uint8)
 
 
 def brightness(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A gamma curve."""
-    gamma = float(rng.choice((rng.uniform(0.45, 0.72), rng.uniform(1.4, 2.2))))
+    gamma = float(rng.choice((rng.uniform(0.55, 0.78), rng.uniform(1.3, 1.7))))
     return cv2.LUT(pixels, np.round(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8))
 
 
@@ -72,14 +79,22 @@ def _band(work: Work, panel: int, area: float, rng: np.random.Generator) -> Regi
     return max(found)[2] if found else None
 
 
-def _background(work: Work, wide: Region, panel: int, rng: np.random.Generator) -> np.ndarray:
-    """A window of the panel of the same size: of 60, the one flattest and most like the surroundings together."""
-    height, width = wide.mask.shape
-    x0, y0, x1, y1 = work.scene.panels[panel - 1].box
-    corners = rng.integers((y0, x0), (max(y1 - height, y0) + 1, max(x1 - width, x0) + 1), (60, 2)).tolist()
-    windows = [work.after[y : y + height, x : x + width] for y, x in corners]
-    whole = [window for window in windows if window.shape[:2] == (height, width)]
-    there, around = wide.window(work.after), np.ones(wide.mask.shape, bool)
-    cost = [Rim.of(window, around).unlike(there) + float(window[::2, ::2].std()) for window in whole]
-    best = int(np.argmin(cost)) if cost else 0
-    return whole[best].copy() if cost and cost[best] < work.strange else there
+def _background(work: Work, region: Region, panel: int, rng: np.random.Generator) -> Motion | None:
+    """A shift that brings background over the region: of the panel's free windows the flattest whose rim fits.
+
+    Where it came from is not marked: background repeats everywhere, and nobody could find it.
+    """
+    ys, xs = np.nonzero(work.free[::4, ::4] == panel)
+    cover, around = region.padded(blend.REACH + 1), region.grown(2 * blend.REACH)
+    found = []
+    for pick in rng.integers(len(ys), size=PLACES):
+        source = cover._replace(y=int(4 * ys[pick]), x=int(4 * xs[pick]))
+        if work.fits(source._replace(mask=np.ones_like(source.mask)), panel) and not meet(source, around):
+            window = source.window(work.after)
+            rim = Rim.of(window, np.ones(window.shape[:2], bool)).unlike(cover.clipped(work.size).window(work.after))
+            if rim < work.strange:
+                found.append((rim + float(window[::2, ::2].std()), len(found), source))
+    if not found:
+        return None
+    best = min(found)[2]
+    return Motion(np.array([[1.0, 0, cover.x - best.x], [0, 1.0, cover.y - best.y]]), region)
