@@ -25,6 +25,7 @@ EDGE, EDGE_CHANGED = (
 )  # pixels; a drawn rectangle's edge, where less than this share differs at all, was never forged
 PANEL = 0.95  # share of its box that the convex hull of a replaced panel fills, and of the change outside that it is
 REPLACING = {"overlap"}  # operations that change a whole panel, of which only the part that is seen twice is marked
+QUIET = 0.01  # share of the image that differs away from mask and change where neither twin was compressed again
 LEAST = 64  # pixels of a component whose form is judged
 
 
@@ -56,7 +57,7 @@ def faults(masks: np.ndarray, change: np.ndarray, changed: np.ndarray) -> list[t
     if (fault := misplaced(masks, change, changed)) is not None:
         return [fault]
     found = []
-    if areas := beside(masks.any(axis=0), changed):
+    if areas := beside(masks.any(axis=0), change, changed):
         text = f"changed components more than {SPREAD} pixels from the mask: {len(areas)} with {sum(areas)} pixels"
         found.append(("change_beside_mask", text))
     if shares := boxes(masks, change):
@@ -94,8 +95,14 @@ def unchanged(masks: np.ndarray, change: np.ndarray) -> int | None:
     return next((i for i, mask in enumerate(masks) if not (faint & mask).any()), None)
 
 
-def beside(mask: np.ndarray, changed: np.ndarray) -> list[int]:
-    """(H, W) bool each -> areas of the changed components of which no pixel is near the mask."""
+def beside(mask: np.ndarray, change: np.ndarray, changed: np.ndarray) -> list[int]:
+    """(H, W) mask, difference and where it is strong -> areas of the changed components of which no pixel is near the mask.
+
+    None where the rest of the image differs too: there one twin was compressed again.
+    """
+    rest = change[~near(mask | changed)]
+    if rest.size and np.count_nonzero(rest) > QUIET * rest.size:
+        return []
     _, labels, found, _ = cv2.connectedComponentsWithStats(changed.astype(np.uint8), connectivity=8)
     touched = np.bincount(labels[near(mask)], minlength=len(found)) > 0
     return [int(area) for area in found[1:, cv2.CC_STAT_AREA][~touched[1:]] if area >= LEAST]
