@@ -67,7 +67,8 @@ def examine(root: Path, workers: int, advance: Callable[[], None] = lambda: None
         seen += images
         advance()
     keys = {path: (case.part, case.case_id) for case in found.cases for path in case.files()}
-    findings += repeats.find(seen, keys)
+    hosts = {(case.part, case.case_id): case.hosts for case in found.cases}
+    findings += repeats.find(seen, keys, hosts)
     alpha = sum(image.alpha for image in seen)
     return Examination(root, found, in_order(findings), found.image_count(), len(seen), alpha)
 

@@ -34,7 +34,7 @@ KNOWN_FILES = (".csv", ".json", ".md", ".txt")  # beside the folders: solutions,
 class Case:
     """All files of one case id in one part, relative to the root; of several masks the one that is read comes first.
 
-    operations: how it was forged, where a manifest tells.
+    operations, hosts: how it was forged and of what pictures, where a manifest tells.
     """
 
     part: Part
@@ -42,6 +42,7 @@ class Case:
     images: dict[Label, list[Path]] = field(default_factory=lambda: {"authentic": [], "forged": [], "unlabelled": []})
     masks: list[Path] = field(default_factory=list)
     operations: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
 
     def files(self) -> list[Path]:
         """Every file, images first."""
@@ -83,20 +84,22 @@ def walk(root: Path) -> Layout:
         for folder in NEEDED
         if not listed.get(folder)
     ]
-    operations = _operations(root)
+    told = _told(root)
     for case in cases.values():
         case.masks.sort(key=_rank)
-        case.operations = frozenset(operations.get(case.case_id, ()))
+        case.operations, case.hosts = told.get(case.case_id, (frozenset(), frozenset()))
     ordered = [cases[key] for key in sorted(cases)]
     return Layout(ordered, others, found)
 
 
-def _operations(root: Path) -> dict[str, set[str]]:
-    """Case id -> its operations, by the manifest of a made data set; nothing where there is none that can be read."""
-    found: dict[str, set[str]] = defaultdict(set)
+def _told(root: Path) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """Case id -> operations and hosts, by the manifest of a made data set; nothing where there is none that can be read."""
+    found: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
     with contextlib.suppress(InputError):
-        for row in tables.read(root / MANIFEST, ("case_id", "operation")):
-            found[row.cells["case_id"]].add(row.cells["operation"])
+        for row in tables.read(root / MANIFEST, ("case_id", "operation"), ("hosts",)):
+            operations, hosts = found.get(row.cells["case_id"], (frozenset(), frozenset()))
+            named = filter(None, row.cells.get("hosts", "").split(";"))
+            found[row.cells["case_id"]] = operations | {row.cells["operation"]}, hosts.union(named)
     return found
 
 

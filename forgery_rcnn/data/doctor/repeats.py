@@ -14,10 +14,11 @@ SHOWN = 6  # names in a finding's text
 Key = tuple[str, str]  # part and case id
 
 
-def find(seen: Sequence[Seen], keys: Mapping[Path, Key]) -> list[Finding]:
+def find(seen: Sequence[Seen], keys: Mapping[Path, Key], hosts: Mapping[Key, frozenset[str]]) -> list[Finding]:
     """All readable images, and the part and case id of each file -> one finding for every group of the same picture.
 
-    Twins share a case id, so they are no repeats. Of what shows the same as a test image every training image is a
+    Twins share a case id, so they are no repeats; nor are training images that a manifest says are of one host: every
+    split keeps them together. Of what shows the same as a test image every training image is a
     finding of its own, because each is left out by a repair.
     """
     by_digest = defaultdict(list)
@@ -28,8 +29,11 @@ def find(seen: Sequence[Seen], keys: Mapping[Path, Key]) -> list[Finding]:
         if len({keys[seen[i].path] for i in members}) > 1:
             found += _exact([seen[i].path for i in members], keys)
     one_each = [members[0] for members in by_digest.values()]
-    pairs = content.near_duplicates([seen[i].content for i in one_each])
-    pairs = [(i, j) for i, j in pairs if keys[seen[one_each[i]].path] != keys[seen[one_each[j]].path]]
+    owners = [keys[seen[i].path] for i in one_each]
+    alike = content.near_duplicates([seen[i].content for i in one_each], owners)
+    pairs = [
+        (i, j) for i, j in alike if "test" in (owners[i][0], owners[j][0]) or not hosts[owners[i]] & hosts[owners[j]]
+    ]
     groups = defaultdict(list)
     for place, group in enumerate(content.joined(len(one_each), pairs)):
         groups[group].append(by_digest[seen[one_each[place]].digest])
