@@ -97,7 +97,7 @@ def run() -> Run:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
 
     def start(script: str, *flags: str | Path, cwd: Path = ROOT, before: Sequence[str] = ()) -> subprocess.Popen[str]:
-        named = [str(ROOT / script)] if script.endswith(".py") else ["-m", script]
+        named = [str(ROOT / script)] if str(script).endswith(".py") else ["-m", str(script)]
         command = [sys.executable, *before, *named, *map(str, flags)]
         return subprocess.Popen(
             command, env=environment, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
