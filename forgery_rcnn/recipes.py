@@ -45,7 +45,7 @@ RECIPES: dict[str, RunConfig] = {
         model=SLIM,
         stages=(
             replace(ONE, epochs=40),
-            replace(FEW, epochs=24, evaluate_every=8),
+            replace(FEW, epochs=40, evaluate_every=10),
             replace(FULL, epochs=8, patience=0),
         ),
     ),
