@@ -128,7 +128,13 @@ class TimmPyramid(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(B, 3, h, w) float -> {'0'..'3', 'pool'}: (B, fpn_width, h/4.., w/4..)."""
-        return self.fpn(OrderedDict((str(level), f) for level, f in enumerate(self.body(x))))
+        return self.fpn(stages(self, x))
+
+
+def stages(backbone: nn.Module, x: Tensor) -> OrderedDict[str, Tensor]:
+    """A backbone made here and (B, 3, h, w) float -> what its body hands to the pyramid: {'0'..'3'}: (B, C, h/4.., w/4..)."""
+    found = backbone.body(x)
+    return found if isinstance(found, dict) else OrderedDict((str(level), f) for level, f in enumerate(found))
 
 
 def _require_any_size(name: str, body: nn.Module) -> None:

@@ -66,6 +66,15 @@ def test_a_planted_copy_is_never_on_the_other_side(copy: str) -> None:
             assert found.groups == 16
 
 
+def test_what_was_drawn_for_one_case_alone_is_no_near_duplicate() -> None:
+    items, facts = planted("compressed")
+    items[16] = replace(items[16], hosts=("drawn:twin",))
+    assert groups(items, facts) == [*range(16), 16]
+    assert leaks(items[:8], items[8:], by_key(items, facts)) == []
+    items[16] = replace(items[16], hosts=("drawn:twin", "moon"))
+    assert groups(items, facts) == [*range(16), 5]
+
+
 @pytest.mark.parametrize("copy", COPIES)
 def test_leaks_name_both_and_why(copy: str) -> None:
     items, facts = planted(copy)

@@ -13,7 +13,7 @@ from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Prediction, boxes_of
 from forgery_rcnn.models import backbones, weights, zoo
-from forgery_rcnn.models.mask_rcnn import _in_original_frame
+from forgery_rcnn.models.mask_rcnn import in_original_frame
 from forgery_rcnn.models.paste import paste
 from tests.models.test_segmenters import batch
 
@@ -90,8 +90,7 @@ def test_truth_through_the_mask_grid_comes_back_better_than_by_torchvision() -> 
     )
     boxes = torch.from_numpy(boxes_of(truth))
     grids = project_masks_on_boxes(torch.from_numpy(truth).float(), boxes, torch.arange(3), 28)
-    found = {"boxes": boxes, "masks": grids[:, None], "scores": torch.ones(3)}
-    ours = _in_original_frame(found, (128, 160), (128, 160), 0.5).instances.masks()
+    ours = in_original_frame(boxes, grids, torch.ones(3), (128, 160), (128, 160), 0.5).instances.masks()
     theirs = paste_masks_in_image(grids[:, None], boxes, (128, 160))[:, 0].numpy() >= 0.5
 
     def dice(masks: np.ndarray) -> list[float]:

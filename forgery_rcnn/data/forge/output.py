@@ -13,6 +13,7 @@ import numpy as np
 
 from forgery_rcnn import tables
 from forgery_rcnn.data.forge.figure import Figure
+from forgery_rcnn.data.layouts.record import DRAWN
 
 COLUMNS = (
     *("case_id", "part", "label", "instance", "operation", "parameters", "transform", "source", "targets"),
@@ -50,7 +51,7 @@ def rows(figure: Figure, common: Row, label: str) -> list[Row]:
     every: Row = {
         **common,
         "label": label,
-        "hosts": ";".join(figure.hosts),
+        "hosts": ";".join(figure.hosts) or f"{DRAWN}{common['case_id']}",
         "treatment": _json(figure.treatment),
     }
     if label == "authentic":

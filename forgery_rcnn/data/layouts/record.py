@@ -10,6 +10,7 @@ from typing import Literal
 from forgery_rcnn.data.drawn import Drawn
 from forgery_rcnn.errors import InputError, printable
 
+DRAWN = "drawn:"  # begins the id of a host that is no picture: something drawn for this one case
 Label = Literal["authentic", "forged"]
 
 
@@ -19,7 +20,7 @@ class Record:
 
     mask: a file, or the shapes that a COCO file tells; None = authentic.
     hosts: ids of the untampered images it was made of, where the data set tells them: whoever shares one is kept on one
-    side of a split.
+    side of a split. One that begins with DRAWN was drawn for this case alone.
     """
 
     case_id: str
