@@ -52,18 +52,21 @@ def _said(text: str, limit: int = 80) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+def panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` axes in so many columns, each of `size` = (width, height) inches."""
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     axes = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
     return figure, axes
 
 
-def _headed(figure: Figure, title: str) -> None:
+def headed(figure: Figure, title: str) -> None:
+    """A title over all axes; a long one is cut, signs that do not print are left out."""
     figure.suptitle(_said(title), fontsize=9, parse_math=False)
 
 
-def _image(ax: Axes, pixels: np.ndarray, title: str) -> None:
+def image(ax: Axes, pixels: np.ndarray, title: str) -> None:
+    """(H, W, 3) uint8 on the axes, whose unit is its pixel whatever its size; no ticks."""
     height, width = pixels.shape[:2]
     step = -(-max(height, width) // (4 * FINE))
     ax.imshow(pixels[::step, ::step], interpolation="nearest", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
@@ -99,6 +102,11 @@ def _borders(instances: Instances) -> list[Curve]:
     return curves
 
 
+def outline(ax: Axes, instances: Instances, colour: str, style: str) -> None:
+    """The instances' borders on axes whose unit is the pixel, see `image`; style: of the line, e.g. solid, dashed."""
+    _outline(ax, _borders(instances), colour, style)
+
+
 def _outline(ax: Axes, borders: Sequence[Curve], colour: str, style: str) -> None:
     for border in borders:
         line = PathCollection([border], facecolors="none", edgecolors=colour, linewidths=1.4, linestyles=style)
@@ -107,20 +115,20 @@ def _outline(ax: Axes, borders: Sequence[Curve], colour: str, style: str) -> Non
 
 def overlay(pixels: np.ndarray, truth: np.ndarray | None, prediction: Prediction, title: str) -> Figure:
     """(H, W, 3) uint8 image, (N, H, W) bool truth or None, Prediction -> image | truth | prediction with boxes | heat map."""
-    figure, axes = _panels(4 if truth is not None else 3, 4 if truth is not None else 3, (4.0, 4.2))
-    _headed(figure, title)
+    figure, axes = panels(4 if truth is not None else 3, 4 if truth is not None else 3, (4.0, 4.2))
+    headed(figure, title)
     rest = iter(axes)
-    _image(next(rest), pixels, f"image, {pixels.shape[1]} x {pixels.shape[0]} px")
+    image(next(rest), pixels, f"image, {pixels.shape[1]} x {pixels.shape[0]} px")
     if truth is not None:
         ax = next(rest)
-        _image(
+        image(
             ax, pixels, f"truth: {len(truth)} instance{'s' * (len(truth) != 1)}" if len(truth) else "truth: authentic"
         )
-        _outline(ax, _borders(Instances.from_masks(truth)), TRUTH, "solid")
+        outline(ax, Instances.from_masks(truth), TRUTH, "solid")
     ax = next(rest)
     count = len(prediction.scores)
-    _image(ax, pixels, f"prediction: {count} instance{'s' * (count != 1)}" if count else "prediction: authentic")
-    _outline(ax, _borders(prediction.instances), FOUND, "solid")
+    image(ax, pixels, f"prediction: {count} instance{'s' * (count != 1)}" if count else "prediction: authentic")
+    outline(ax, prediction.instances, FOUND, "solid")
     for box, score in zip(prediction.boxes, prediction.scores, strict=True):
         x0, y0, x1, y1 = box.tolist()
         ax.add_patch(
@@ -130,7 +138,7 @@ def overlay(pixels: np.ndarray, truth: np.ndarray | None, prediction: Prediction
         )
         ax.text(x0, y0, f"{score:.2f}", fontsize=7, color="white", backgroundcolor=FOUND, va="bottom")
     ax = next(rest)
-    _image(
+    image(
         ax,
         pixels.mean(axis=2).astype(np.uint8)[:, :, None].repeat(3, 2) // 2 + 100,
         f"heat map, image score {prediction.image_score:.2f}",
@@ -158,13 +166,13 @@ def comparison(
     ]
     names = ["truth", *answers]
     scores = ["", *(f", oF1 {score:.4f}" for _, score in answers.values())]
-    figure, axes = _panels(len(sides), len(sides), (4.4, 4.4))
-    _headed(figure, title)
+    figure, axes = panels(len(sides), len(sides), (4.4, 4.4))
+    headed(figure, title)
     for i, (ax, side) in enumerate(zip(axes, sides, strict=True)):
         _titled(ax, f"{names[i]}: {_counted(side)}{scores[i]}")
         notes = [note] if note else []
         if canvas is not None:
-            _image(ax, canvas, ax.get_title())
+            image(ax, canvas, ax.get_title())
             if side is not None and not _fits(side, size):
                 notes.append("its regions do not fit the image: not drawn")
         ax.set_xlabel("\n".join(notes), fontsize=8)
@@ -205,7 +213,7 @@ def _counted(side: Instances | None) -> str:
 
 def error_budget(score: float, shares: Mapping[str, float], baselines: Mapping[str, float], title: str) -> Figure:
     """Mean oF1 and what was lost to each cause (they add up to 1) -> one bar, trivial baselines marked on it."""
-    figure, (ax,) = _panels(1, 1, (9.0, 2.9))
+    figure, (ax,) = panels(1, 1, (9.0, 2.9))
     parts = {"oF1": score, **shares}
     colours = ("#00a651", "#d32f2f", "#1e88e5", "#8e24aa", "#fb8c00", "#9e9e9e")
     left = 0.0
@@ -223,11 +231,11 @@ def error_budget(score: float, shares: Mapping[str, float], baselines: Mapping[s
 
 def contact_sheet(pictures: Sequence[tuple[str, np.ndarray, np.ndarray]], title: str) -> Figure:
     """(title, (H, W, 3) uint8, (N, H, W) bool) per picture -> a sheet, the truth outlined."""
-    figure, axes = _panels(len(pictures), min(6, len(pictures)), (2.4, 2.4))
-    _headed(figure, title)
+    figure, axes = panels(len(pictures), min(6, len(pictures)), (2.4, 2.4))
+    headed(figure, title)
     for ax, (name, pixels, masks) in zip(axes, pictures, strict=True):
-        _image(ax, pixels, _said(name, 36))
-        _outline(ax, _borders(Instances.from_masks(masks)), TRUTH, "solid")
+        image(ax, pixels, _said(name, 36))
+        outline(ax, Instances.from_masks(masks), TRUTH, "solid")
     return figure
 
 
@@ -235,7 +243,7 @@ def data_card(
     sizes: Sequence[tuple[int, int]], areas: Sequence[float], instances: Mapping[int, int], modes: Mapping[str, int]
 ) -> Figure:
     """Sizes (H, W) px, forged areas %, counts -> four plots: sizes, forged area, instances per image, modes."""
-    figure, (a, b, c, d) = _panels(4, 2, (4.6, 3.4))
+    figure, (a, b, c, d) = panels(4, 2, (4.6, 3.4))
     heights, widths = zip(*sizes, strict=True)
     a.scatter(widths, heights, s=12, alpha=0.5)
     a.set(title="image sizes", xlabel="width (px)", ylabel="height (px)")
@@ -251,7 +259,7 @@ def data_card(
 
 def curves(epochs: Sequence[Mapping[str, Any]]) -> Figure:
     """Lines of log.jsonl -> losses, scores beside their baseline, and learning rate against optimiser steps."""
-    figure, (a, b, c) = _panels(3, 3, (4.8, 3.6))
+    figure, (a, b, c) = panels(3, 3, (4.8, 3.6))
     steps = [e["step"] for e in epochs]
     for name in [k for k in epochs[-1] if k.startswith("loss")]:
         a.plot(steps, [e.get(name) for e in epochs], label=name, linewidth=2 if name == "loss" else 1)
@@ -273,7 +281,7 @@ def curves(epochs: Sequence[Mapping[str, Any]]) -> Figure:
 
 def arms(scores: Mapping[str, Mapping[str, float]], winner: str) -> Figure:
     """Arm -> {of1_mean, dice_mean, ...} -> grouped bars, the winner marked."""
-    figure, (ax,) = _panels(1, 1, (7.0, 3.8))
+    figure, (ax,) = panels(1, 1, (7.0, 3.8))
     names = list(scores)
     measures = ("of1_mean", "dice_mean", "recall_mean", "precision_mean")
     for i, measure in enumerate(measures):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,17 @@ class Split:
     full: list[Record]
     validation: list[Record]
     groups: int = 0
+
+    def keys(self) -> dict[str, list[str]]:
+        """Record keys of single, few, full and validation: what a run writes down; `from_keys` is the inverse."""
+        parts = {"single": self.single, "few": self.few, "full": self.full, "validation": self.validation}
+        return {name: [record.key for record in part] for name, part in parts.items()}
+
+    @classmethod
+    def from_keys(cls, keys: Mapping[str, Sequence[str]], records: Sequence[Record]) -> Split:
+        """What `keys` gave, and the records that it was of. Raises KeyError for a record that is not among them."""
+        known = {record.key: record for record in records}
+        return cls(**{name: [known[key] for key in keys[name]] for name in ("single", "few", "full", "validation")})
 
     def named(self, name: str) -> list[Record]:
         """The records of single, few, full, validation, or all. Raises InputError for another name."""

@@ -83,6 +83,7 @@ class Trainer:
         if world.leads:
             self.out.mkdir(parents=True, exist_ok=True)
             (self.out / "config.json").write_text(json.dumps(to_dict(self.config), indent=1))
+            (self.out / "split.json").write_text(json.dumps(self.split.keys(), indent=1))
         self.saved_at = time.monotonic()
         here = self.state.position
         self.log = RunLog(self.out, here.lines, here.step, self.config.tensorboard) if world.leads else None

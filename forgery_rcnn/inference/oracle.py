@@ -19,7 +19,7 @@ from forgery_rcnn.bootstrap import Interval, Resampling
 from forgery_rcnn.config import InferenceConfig
 from forgery_rcnn.inference import pipeline
 from forgery_rcnn.instances import Instances
-from forgery_rcnn.models.anatomy import PARTS, Anatomy, substituted, true_regions
+from forgery_rcnn.models.anatomy import PARTS, Anatomy, TrueRegions, substituted
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 
 RUNGS: tuple[tuple[str, ...], ...] = tuple(
@@ -54,22 +54,23 @@ class Ladder:
         return worst if self.shares[worst] > 0 and self.mean(()) < FINE else None
 
 
-def climb(model: MaskRCNN, anatomy: Anatomy, masks: np.ndarray, config: InferenceConfig) -> dict[tuple[str, ...], float]:
-    """One dissected image and its truth (N, H, W) bool in the original frame, N = 0 = authentic -> oF1 on every rung."""
-    truth = true_regions(masks, anatomy)
-    said = Instances.from_masks(masks) if len(truth) else None
+def climb(
+    model: MaskRCNN, anatomy: Anatomy, truth: TrueRegions, true: Instances | None, config: InferenceConfig
+) -> dict[tuple[str, ...], float]:
+    """One dissected image -> its oF1 on every rung. truth: the regions that the model was trained for; true: the
+    instances that the score counts, None = authentic (both the same, unless it was trained on components)."""
     scores = {}
     for rung in RUNGS:
         given = substituted(model, anatomy, truth, rung, config.mask_threshold)
         found = pipeline.selected(given, config).instances
-        scores[rung] = metrics.image_score(found if len(found) else None, said)
+        scores[rung] = metrics.image_score(found if len(found) else None, true)
     return scores
 
 
-def ladder(climbed: Sequence[dict[tuple[str, ...], float]], how: Resampling = Resampling()) -> Ladder:
+def ladder(climbed: Sequence[dict[tuple[str, ...], float]]) -> Ladder:
     """What `climb` found on each image, at least one -> Ladder."""
     rungs = {rung: np.array([scores[rung] for scores in climbed]) for rung in RUNGS}
-    gains = {part: how.mean(rungs[(part,)] - rungs[()]) for part in PARTS}
+    gains = {part: Resampling().mean(rungs[(part,)] - rungs[()]) for part in PARTS}
     return Ladder(rungs, gains, {part: _share(rungs, part) for part in PARTS})
 
 
@@ -90,7 +91,11 @@ def verdict(found: Ladder) -> str:
     if part is None:
         return f"no part fails: oF1 {now:.4f}, with the truth for every part {best:.4f}"
     share, alone = found.shares[part], found.gains[part]
-    least = "" if best > FINE else f"; even with all four true it is {best:.4f}: thresholds, or instances too many or too small"
+    least = (
+        ""
+        if best > FINE
+        else f"; even with all four true it is {best:.4f}: thresholds, or instances too many or too small"
+    )
     sure = "" if math.isnan(alone.low) or alone.low > 0 else " (alone it brings nothing that these images make sure)"
     return (
         f"{NAMES[part]} fails most: it costs {share:.4f} of the {best - now:.4f} between oF1 {now:.4f} and the truth "

@@ -25,8 +25,8 @@ from forgery_rcnn.models.mask_rcnn import MaskRCNN, in_original_frame, scale_of
 PARTS = ("proposals", "boxes", "scores", "masks")
 """What the truth can stand in for: the RPN, the box regressor, the classifier, the mask head."""
 FORGED = 1  # the class; 0 is background
-NEAR = 0.1  # IoU from which a box is about a region, however badly placed (Bolya et al., TIDE, ECCV 2020)
-MATCH = 0.5  # IoU from which it counts as found, and from which the box head is trained to call it forged
+MATCH = 0.5  # IoU with a true box from which the box head is trained to call a proposal forged
+NEAR = 0.3  # IoU with a true box below which the RPN is trained to call an anchor background
 
 
 @dataclass(frozen=True)
@@ -182,28 +182,47 @@ def substituted(
 ) -> Prediction:
     """What the model would say with the truth in the place of these `parts`; () gives anatomy.prediction.
 
+    IoU with a true box is that of a proposal or of its refined box, whichever is larger.
     proposals: the true boxes join the RPN's, as in torchvision's training (they replace none: their absence would tell
-    the box head which images are authentic). boxes: every refined box that is about a true one (IoU >= 0.1) becomes it.
-    scores: 1 for every refined box that has found a true one (IoU >= 0.5), the model's own order kept, else 0.
-    masks: the true mask inside the box, for every detection that is about a true one.
+    the box head which images are authentic). boxes: every refined box near a true one (IoU >= 0.3) becomes it.
+    scores: 0 for every box that has found none (IoU < 0.5), 1 for the model's own favourite among those that have found
+    the same; the others keep theirs, so that boxes which should have become one stay two.
+    masks: the true mask inside the box, for every detection that has found a true one.
     Raises ValueError for a part not in PARTS.
     """
     if unknown := set(parts) - set(PARTS):
         raise ValueError(f"no part {sorted(unknown)}; use some of {PARTS}")
-    boxes, scores = anatomy.proposals.refined, anatomy.proposals.scores
+    before, boxes, scores = anatomy.proposals.boxes, anatomy.proposals.refined, anatomy.proposals.scores
     if "proposals" in parts and len(truth):
         given = box_branch(model, anatomy.levels, truth.fitted, anatomy.fitted)
-        boxes, scores = torch.cat([boxes, given.refined]), torch.cat([scores, given.scores])
-    if "boxes" in parts and len(truth) and len(boxes):
-        overlap, nearest = box_ops.box_iou(boxes, truth.fitted).max(dim=1)
+        before, boxes = torch.cat([before, given.boxes]), torch.cat([boxes, given.refined])
+        scores = torch.cat([scores, given.scores])
+    overlap, nearest = _nearest(before, boxes, truth.fitted)
+    if "boxes" in parts and len(truth):
         boxes = torch.where((overlap >= NEAR)[:, None], truth.fitted[nearest], boxes)
     if "scores" in parts:
-        found = best_overlap(boxes, truth.fitted) >= MATCH
-        scores = torch.where(found, 1 - 1e-3 * (1 - scores), torch.zeros_like(scores))
+        scores = _true_scores(torch.where(overlap >= MATCH, nearest, -1), scores)
     kept = survivors(model, boxes, scores)
     grids = mask_branch(model, anatomy.levels, boxes[kept], anatomy.fitted)
     at = in_original_frame(boxes[kept], grids, scores[kept], anatomy.original, anatomy.fitted, mask_threshold)
     return _with_true_masks(at, truth) if "masks" in parts else at
+
+
+def _nearest(before: Tensor, after: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+    """(R, 4) proposals and the same refined, (G, 4) -> (R,) IoU with the true one nearest to either, (R,) its number."""
+    if not len(true):
+        return before.new_zeros(len(before)), torch.zeros(len(before), dtype=torch.int64, device=before.device)
+    return torch.maximum(box_ops.box_iou(before, true), box_ops.box_iou(after, true)).max(dim=1)
+
+
+def _true_scores(found: Tensor, scores: Tensor) -> Tensor:
+    """(R,) number of the true box that each has found or -1, (R,) scores -> (R,): 1 for the best of each, 0 at -1."""
+    out = torch.where(found >= 0, scores, 0.0)
+    for region in found.unique().tolist():
+        if region >= 0:
+            (those,) = torch.where(found == region)
+            out[those[scores[those].argmax()]] = 1.0
+    return out
 
 
 def best_overlap(boxes: Tensor, others: Tensor) -> Tensor:
@@ -214,13 +233,13 @@ def best_overlap(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def _with_true_masks(prediction: Prediction, truth: TrueRegions) -> Prediction:
-    """Every detection about a true region gets that region's mask, cut at its own box; the others keep theirs."""
+    """Every detection that has found a true region (IoU >= 0.5) gets its mask, cut at its own box; the others keep theirs."""
     if not len(truth) or not len(prediction.scores):
         return prediction
     overlaps = box_ops.box_iou(torch.from_numpy(prediction.boxes), torch.from_numpy(truth.boxes)).numpy()
     masks = prediction.instances.masks()
     for mask, box, overlap in zip(masks, prediction.boxes, overlaps, strict=True):
-        if overlap.max() >= NEAR:
+        if overlap.max() >= MATCH:
             x0, y0 = np.floor(box[:2] + 1e-3).astype(int)
             x1, y1 = np.ceil(box[2:] - 1e-3).astype(int)
             mask[:] = False

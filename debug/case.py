@@ -1,0 +1,199 @@
+"""What a probe looks at: a detector's weights, and images with their truth. Every probe has this command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig, RunConfig, from_dict
+from forgery_rcnn.data import collection, masks, records
+from forgery_rcnn.data.augment import paint_boxes
+from forgery_rcnn.data.records import Record
+from forgery_rcnn.data.splits import Split
+from forgery_rcnn.engine.distributed import device_of
+from forgery_rcnn.engine.precision import autocast
+from forgery_rcnn.engine.runlog import Screen
+from forgery_rcnn.errors import InputError
+from forgery_rcnn.instances import Instances
+from forgery_rcnn.models import anatomy, weights
+from forgery_rcnn.models.anatomy import Anatomy, TrueRegions
+from forgery_rcnn.models.mask_rcnn import MaskRCNN
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to look at, and where to write."""
+
+    weights: str | None = None
+    """A file, a run's folder, or a name under weights/ or runs/; default the shipped weights, else the latest run."""
+    images: Path | None = None
+    """Data root in any layout (README); default what the weights were trained on, else the built-in sample."""
+    masks: Path | None = None
+    """Folder of masks, where --images is a plain folder of images."""
+    split: Literal["auto", "single", "few", "full", "validation", "all"] = "auto"
+    """auto: what the weights' last stage was scored on; all, where the images are not those of the training."""
+    count: int = 20
+    """Look at so many images at most, half of them forged if there are enough of both."""
+    out: Path | None = None
+    """Folder to write to; default out/debug/PROBE."""
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    model: ModelConfig = BARE_PTH
+    """Which model a bare .pth file is for; weights with a JSON beside them say so themselves."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise InputError(f"--count {self.count}: use at least 1")
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """One image, opened. pixels: (H, W, 3) uint8 as the model saw it; true: what the score counts, None = authentic;
+    truth: the regions that the model was trained for (the same, unless it was trained on components)."""
+
+    record: Record
+    pixels: np.ndarray
+    true: Instances | None
+    truth: TrueRegions
+    anatomy: Anatomy
+    model: MaskRCNN
+    inference: InferenceConfig
+
+
+@dataclass(frozen=True)
+class Case:
+    """A detector in eval mode, and the images to look at. run: the folder of the training, None where there is none.
+
+    split: of the training, None for images of other origin; problems: of images that could not be read, filled as met.
+    """
+
+    model: MaskRCNN
+    path: Path
+    config: RunConfig
+    inference: InferenceConfig
+    items: list[Record]
+    split: Split | None
+    run: Path | None
+    precision: Literal["auto", "bf16", "float32"]
+    job: Job
+    screen: Screen
+    problems: list[str] = field(default_factory=list)
+
+    @cached_property
+    def log(self) -> list[dict]:
+        """The epochs of the training's log.jsonl; [] without a run."""
+        return [] if self.run is None else [json.loads(line) for line in (self.run / "log.jsonl").open()]
+
+    def specimens(self) -> Iterator[Specimen]:
+        """Each image opened, one at a time. A bad one is said in a line and left out. Raises InputError if all are bad."""
+        before = len(self.problems)
+        with (
+            self.screen.bar("looking at images", len(self.items)) as advance,
+            autocast(self.model.device, self.precision),
+        ):
+            for record in self.items:
+                try:
+                    yield self.opened(record)
+                except InputError as error:
+                    self.problems.append(str(error))
+                    self.screen.say(f"error: {error} (left out)")
+                advance()
+        if len(self.problems) - before == len(self.items):
+            raise InputError(f"none of the {len(self.items)} images can be read; the first: {self.problems[before]}")
+
+    def opened(self, record: Record) -> Specimen:
+        """Read one image and dissect it. Raises InputError for a bad file."""
+        loaded = records.load(record)
+        data = self.config.data
+        targets = masks.components(loaded.masks) if data.instances == "components" else loaded.masks
+        pixels = paint_boxes(loaded.pixels, targets) if data.cue == "painted_boxes" else loaded.pixels
+        found = anatomy.dissect(self.model, pixels, self.inference.mask_threshold)
+        true = None if record.label == "authentic" else Instances.from_masks(loaded.masks)
+        truth = anatomy.true_regions(targets, found)
+        return Specimen(record, pixels, true, truth, found, self.model, self.inference)
+
+
+def open_case(job: Job, screen: Screen) -> Case:
+    """Load weights, find images. Raises InputError, one line, for what is missing or does not fit."""
+    restored = weights.load(job.weights, job.model)
+    if not isinstance(restored.model, MaskRCNN):
+        raise InputError(f"{restored.path}: {restored.model.config.arch}; the probes look at mask_rcnn")
+    config = from_dict(RunConfig, restored.meta["config"]) if restored.meta else RunConfig(model=job.model)
+    run = next((p for p in restored.path.parents[:2] if (p / "log.jsonl").is_file()), None)
+    split, items = _images(job, config, restored.meta, run, screen)
+    items = chosen(items, job.count)
+    model = restored.model.to(device_of(job.device))
+    screen.say(
+        f"weights {restored.path}; {len(items)} images, {sum(r.label == 'forged' for r in items)} of them forged"
+    )
+    if config.data.cue == "painted_boxes":
+        screen.say("note: these weights were trained on images with the true boxes painted in; so are these")
+    inference = from_dict(InferenceConfig, restored.meta.get("thresholds", {}))
+    return Case(model, restored.path, config, inference, items, split, run, job.precision, job, screen)
+
+
+def _images(
+    job: Job, config: RunConfig, meta: dict, run: Path | None, screen: Screen
+) -> tuple[Split | None, list[Record]]:
+    """The split of the training, if these are its images, and the records that the job asks for."""
+    trained = config.data.root
+    if job.images is None and trained is not None and not trained.is_dir():
+        screen.say(f"note: {trained}, which the weights were trained on, is not here: looking at the built-in sample")
+    root = job.images or (trained if trained is not None and trained.is_dir() else None)
+    same = job.masks is None and root == trained
+    data = replace(
+        config.data if same else DataConfig(), root=root, masks=job.masks or (config.data.masks if same else None)
+    )
+    found = records.scan(collection.root_of(data), data.layout, data.masks)
+    known = meta.get("data") == records.fingerprint(found)
+    if not known and job.split in ("auto", "all"):
+        return None, found
+    split = _recorded(run, found) if known else None
+    split = split or collection.open_checked(data if not known else replace(config.data, root=root), screen.bar).split
+    part = job.split
+    if part == "auto":
+        stage = next((s for s in config.stages if s.name == meta.get("stage")), config.stages[-1])
+        part = "validation" if stage.subset == "full" and split.validation else stage.subset
+    items = split.named(part)
+    if not items:
+        raise InputError(f"split {part} holds no image; choose another, e.g. --split all")
+    screen.say(f"images: split {part} of {root or 'the built-in sample'}")
+    return (split if known else None), items
+
+
+def _recorded(run: Path | None, found: Sequence[Record]) -> Split | None:
+    """The split that a run wrote down, so that no file has to be checked and compared again; None where there is none."""
+    path = run and run / "split.json"
+    if path is None or not path.is_file():
+        return None
+    try:
+        return Split.from_keys(json.loads(path.read_text()), found)
+    except KeyError as error:
+        raise InputError(f"{path}: names {error}, which is not in the data; run the probe with --images ROOT") from None
+
+
+def chosen(items: Sequence[Record], count: int) -> list[Record]:
+    """At most `count` records, half forged and half authentic where there are enough of each, spread over the list."""
+    forged, authentic = ([r for r in items if r.label == label] for label in ("forged", "authentic"))
+    wanted = max(count - len(authentic), -(-count // 2))
+    forged = _spread(forged, wanted)
+    return forged + _spread(authentic, count - len(forged))
+
+
+def _spread(items: list[Record], count: int) -> list[Record]:
+    """`count` of the items, evenly spaced."""
+    if len(items) <= count:
+        return items
+    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
+
+
+def screen_on_stdout() -> Screen:
+    """Where probes print."""
+    return Screen(sys.stdout)

@@ -1,0 +1,97 @@
+"""A detector that knows four small images by heart, trained once, and copies of it with one part broken."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from debug.case import Case, Job, Specimen, open_case
+from forgery_rcnn.engine.runlog import Screen
+from forgery_rcnn.models import weights
+from forgery_rcnn.models.mask_rcnn import MaskRCNN
+
+FLAGS = ["--model.image-size=96", "--model.fpn-width=64", "--model.box-hidden=128", "--model.mask-hidden=32"]
+FLAGS += ["--model.mask-pool=14", "--model.roi-batch=32", "--model.anchor-sizes", "8", "16", "32", "64", "96"]
+FLAGS += [
+    "--model.rpn-proposals=12",
+    "--data.single=1",
+    "--data.few=4",
+    "--no-tensorboard",
+    "--stages.0.epochs=40",
+    "--stages.0.lr=1e-3",
+]
+
+
+@pytest.fixture(scope="session")
+def healthy_run(
+    shared_root: Path,
+    run: Callable[..., subprocess.Popen[str]],
+    finish: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The folder of a run of overfit_few: oF1 above 0.9 on its four forged images, 96 px and smaller."""
+    out = tmp_path_factory.mktemp("healthy") / "run"
+    finish(run("edarnn.py", "overfit_few", "--data.root", shared_root, *FLAGS, "--out", out))
+    assert weights.read(out / "model.safetensors")[1]["scores"]["of1_mean"] > 0.9
+    return out
+
+
+@pytest.fixture(scope="session")
+def healthy(healthy_run: Path) -> Case:
+    """The same, opened on its four images."""
+    return open_case(Job(weights=str(healthy_run)), Screen(None))
+
+
+@pytest.fixture(scope="session")
+def specimens(healthy: Case) -> list[Specimen]:
+    """Its images, opened."""
+    return list(healthy.specimens())
+
+
+def scrambled(part: nn.Module) -> None:
+    """Deal each tensor's values anew."""
+    order = torch.Generator().manual_seed(1)
+    for tensor in part.parameters():
+        flat = tensor.data.flatten()
+        tensor.data.copy_(flat[torch.randperm(flat.numel(), generator=order)].view_as(tensor))
+
+
+def zeroed(part: nn.Module) -> None:
+    """Set every parameter to 0."""
+    for tensor in part.parameters():
+        tensor.data.zero_()
+
+
+def _masks(model: MaskRCNN) -> None:
+    scrambled(model.roi_heads.mask_head)
+    scrambled(model.roi_heads.mask_predictor)
+
+
+BREAKS: dict[str, Callable[[MaskRCNN], None]] = {
+    "proposals": lambda model: scrambled(model.rpn),
+    "boxes": lambda model: zeroed(model.roi_heads.box_predictor.bbox_pred),
+    "scores": lambda model: scrambled(model.roi_heads.box_predictor.cls_score),
+    "masks": _masks,
+}
+
+
+@pytest.fixture(scope="session")
+def broken(healthy_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
+    """broken("masks") -> the healthy detector with that part spoilt (BREAKS), opened on the same four images."""
+    folder = tmp_path_factory.mktemp("broken")
+
+    def make(part: str) -> Case:
+        path = folder / f"{part}.safetensors"
+        if not path.exists():
+            restored = weights.load(str(healthy_run), None)
+            BREAKS[part](restored.model)
+            meta = {name: value for name, value in restored.meta.items() if name != "sha256"}
+            weights.write(path, restored.model.state_dict(), meta)
+        return open_case(Job(weights=str(path), split="few"), Screen(None))
+
+    return make
