@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 
 from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig, RunConfig, from_dict
-from forgery_rcnn.data import collection, masks, records
-from forgery_rcnn.data.augment import paint_boxes
+from forgery_rcnn.data import collection, records
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
 from forgery_rcnn.engine.distributed import device_of
+from forgery_rcnn.engine.evaluate import seen
 from forgery_rcnn.engine.precision import autocast
-from forgery_rcnn.engine.runlog import Screen
+from forgery_rcnn.engine.runlog import Screen, read_log
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Instances
 from forgery_rcnn.models import anatomy, weights
@@ -89,7 +89,7 @@ class Case:
     @cached_property
     def log(self) -> list[dict]:
         """The epochs of the training's log.jsonl; [] without a run."""
-        return [] if self.run is None else [json.loads(line) for line in (self.run / "log.jsonl").open()]
+        return [] if self.run is None else read_log(self.run / "log.jsonl")
 
     def specimens(self) -> Iterator[Specimen]:
         """Each image opened, one at a time. A bad one is said in a line and left out. Raises InputError if all are bad."""
@@ -110,14 +110,10 @@ class Case:
 
     def opened(self, record: Record) -> Specimen:
         """Read one image and dissect it. Raises InputError for a bad file."""
-        loaded = records.load(record)
-        data = self.config.data
-        targets = masks.components(loaded.masks) if data.instances == "components" else loaded.masks
-        pixels = paint_boxes(loaded.pixels, targets) if data.cue == "painted_boxes" else loaded.pixels
-        found = anatomy.dissect(self.model, pixels, self.inference.mask_threshold)
-        true = None if record.label == "authentic" else Instances.from_masks(loaded.masks)
-        truth = anatomy.true_regions(targets, found)
-        return Specimen(record, pixels, true, truth, found, self.model, self.inference)
+        view = seen(record, self.config.data)
+        found = anatomy.dissect(self.model, view.pixels, self.inference.mask_threshold)
+        truth = anatomy.true_regions(view.targets, found)
+        return Specimen(record, view.pixels, view.true, truth, found, self.model, self.inference)
 
 
 def open_case(job: Job, screen: Screen) -> Case:

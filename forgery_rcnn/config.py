@@ -100,6 +100,9 @@ class ModelConfig:
     mask_hidden: int = 256
     mask_pool: int = 14
     """Side of the RoI grid in the mask head; the predicted mask has twice that."""
+    separability_weight: float = 0.0
+    """Weight of loss_separability, which trains the encoder so that a linear probe tells forged RoIs from authentic
+    ones; 0 = off."""
 
     def __post_init__(self) -> None:
         _require(self.image_size >= 64, f"model.image_size is {self.image_size}; use at least 64 pixels")
@@ -119,6 +122,10 @@ class ModelConfig:
         _require(
             bool(self.aspect_ratios) and min(positive) > 0,
             f"model.anchor_sizes {self.anchor_sizes} and model.aspect_ratios {self.aspect_ratios}: use positive numbers, and a ratio",
+        )
+        _require(
+            0 <= self.separability_weight < float("inf"),
+            f"model.separability_weight is {self.separability_weight}; use 0 (off) or a positive number, e.g. 0.5",
         )
         _require(1 <= self.detections <= 100, f"model.detections is {self.detections}; use 1..100")
         for name in (
@@ -228,8 +235,17 @@ class RunConfig:
     save_every: float = 60.0
     """Seconds between resumable checkpoints; 0 saves after every step. Ends of stages and Ctrl-C always save."""
     tensorboard: bool = True
+    watch: int = 32
+    """Forged images, of those that a stage is scored on, whose features' separability is measured after each epoch (it
+    takes four); the boxes of the first go to boxes.jsonl. 0 = neither."""
+    collapse_after: int = 3
+    """Evaluations in a row in which every image gets the same answer, none is flagged, or the score is a trivial
+    baseline's, after which the run says so and names the likely cause; 0 = never."""
+    on_collapse: Literal["go_on", "stop"] = "go_on"
 
     def __post_init__(self) -> None:
+        _require(self.watch >= 0, f"watch is {self.watch}; use a number of images, or 0 for none")
+        _require(self.collapse_after >= 0, f"collapse_after is {self.collapse_after}; use 1 or more, or 0 for never")
         _require(bool(self.stages), "RunConfig: stages is empty: name at least one Stage")
         names = [stage.name for stage in self.stages]
         _require(len(set(names)) == len(names), f"RunConfig: two stages share a name in {names}; give each its own")

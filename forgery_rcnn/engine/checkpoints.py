@@ -19,6 +19,7 @@ from forgery_rcnn.models import weights
 KEEP = 2
 # Settings that a resumed run may change; the data root is known by its fingerprint.
 FREE = {"device", "save_every", "tensorboard", "data.root", "data.masks", "data.workers", "data.cache_mb"}
+FREE |= {"collapse_after", "on_collapse"}
 
 
 def best_path(folder: Path, index: int, stage: str) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, from_dict
-from forgery_rcnn.data import collection, records
+from forgery_rcnn.data import collection, masks, records
 from forgery_rcnn.data.augment import paint_boxes
 from forgery_rcnn.engine.distributed import device_of
 from forgery_rcnn.engine.precision import autocast
@@ -20,13 +22,32 @@ from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.report import ImageRow, image_row
 
 
+@dataclass(frozen=True)
+class View:
+    """A record as training shows it to a model. pixels: (H, W, 3) uint8, painted boxes included; targets: (N, H, W) bool,
+    the regions that it is trained for; true: the instances that the score counts, None = authentic. Original frame."""
+
+    loaded: records.Loaded
+    pixels: np.ndarray
+    targets: np.ndarray
+    true: Instances | None
+
+
+def seen(record: records.Record, data: DataConfig) -> View:
+    """Read one record. Raises InputError for a bad file."""
+    loaded = records.load(record)
+    targets = masks.components(loaded.masks) if data.instances == "components" else loaded.masks
+    pixels = paint_boxes(loaded.pixels, targets) if data.cue == "painted_boxes" else loaded.pixels
+    true = None if record.label == "authentic" else Instances.from_masks(loaded.masks)
+    return View(loaded, pixels, targets, true)
+
+
 def predict_record(
     model: Segmenter, record: records.Record, data: DataConfig, inference: InferenceConfig
-) -> tuple[records.Loaded, Prediction]:
-    """Read one record, show it to the model as training does (painted boxes included), and predict."""
-    loaded = records.load(record)
-    pixels = paint_boxes(loaded.pixels, loaded.masks) if data.cue == "painted_boxes" else loaded.pixels
-    return loaded, pipeline.predict_image(model, pixels, inference)
+) -> tuple[View, Prediction]:
+    """Read one record, show it to the model as training does, and predict."""
+    view = seen(record, data)
+    return view, pipeline.predict_image(model, view.pixels, inference)
 
 
 def answers(
@@ -34,9 +55,8 @@ def answers(
 ) -> Iterator[tuple[str, Answer, Truth]]:
     """Predict every record, one at a time -> its key, answer and truth; the model must be in eval mode."""
     for record in items:
-        loaded, prediction = predict_record(model, record, data, inference)
-        truth = None if record.label == "authentic" else Instances.from_masks(loaded.masks)
-        yield record.key, pipeline.answer(prediction), Truth(loaded.pixels.shape[:2], truth)
+        view, prediction = predict_record(model, record, data, inference)
+        yield record.key, pipeline.answer(prediction), Truth(view.pixels.shape[:2], view.true)
 
 
 def evaluate(

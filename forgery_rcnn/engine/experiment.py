@@ -107,8 +107,8 @@ def _pictures(trainer: Trainer, index: int) -> None:
     model = trainer.state.model.eval()
     with autocast(trainer.world.device, config.precision):
         for record in chosen:
-            loaded, found = predict_record(model, record, config.data, config.inference)
-            figure = draw.overlay(loaded.pixels, loaded.masks, found, record.key)
+            view, found = predict_record(model, record, config.data, config.inference)
+            figure = draw.overlay(view.loaded.pixels, view.loaded.masks, found, record.key)
             draw.save(figure, folder / f"{record.label}-{record.case_id}.png")
     trainer.screen.say(f"  {len(chosen)} overlays of stage {stage.name}: {folder}/")
 

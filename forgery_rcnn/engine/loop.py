@@ -25,15 +25,17 @@ from forgery_rcnn.config import RunConfig, Stage, to_dict
 from forgery_rcnn.data.dataset import Batch, EpochSampler, ForgeryDataset, Item, make_loader
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
-from forgery_rcnn.engine import checkpoints, freezing, optimisers, seeding
+from forgery_rcnn.engine import checkpoints, freezing, optimisers, seeding, sentinel
 from forgery_rcnn.engine.distributed import World
 from forgery_rcnn.engine.evaluate import evaluate
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Bar, RunLog, Screen, commit
 from forgery_rcnn.engine.state import RunState
 from forgery_rcnn.engine.stopping import Interrupted, StopSignal
+from forgery_rcnn.engine.watch import Watch
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
+from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.segmenter import Segmenter
 
 SCORES = (
@@ -158,6 +160,7 @@ class Trainer:
         loader = make_loader(
             ForgeryDataset(items, self.config.data, self.config.model.image_size, stage.augment), sampler
         )
+        self.watch = Watch(self.scored_records(stage), self.config) if self.world.leads and self.config.watch else None
         if stage.subset == "full" and not self.split.validation:
             self.screen.say("  note: no image is left for validation; the stage is scored on its own training images")
         self.screen.say(
@@ -166,6 +169,7 @@ class Trainer:
         )
         while state.position.epoch < stage.epochs:
             self._epoch(stage, sampler, loader)
+            self._stop_if_collapsed(stage)
             if stage.patience and state.position.stale >= stage.patience:
                 self.screen.say(
                     f"  no better score in {state.position.stale} evaluations: stage {stage.name} stops early"
@@ -192,6 +196,8 @@ class Trainer:
                 bar(f"loss {loss:.3f}  {seen / (time.monotonic() - began):.1f} images/s")
                 self._pause_if_asked()
         values = self._epoch_values(stage, len(sampler), seen / (time.monotonic() - began))
+        if self.watch is not None:
+            values |= self._look(self.watch, values)
         if here.epoch + 1 == stage.epochs or (here.epoch + 1) % stage.evaluate_every == 0:
             values |= self._evaluate(stage, values["loss"])
         if self.log is not None:
@@ -244,7 +250,9 @@ class Trainer:
         title = f"{stage.name} evaluation"
         with self.screen.bar(title, len(share)) as bar, autocast(self.world.device, self.config.precision):
             rows = evaluate(model, share, self.config.data, self.config.inference, lambda: self._advance(bar))
-        found = report.summary(self.world.gathered(rows))
+        rows = self.world.gathered(rows)
+        found = report.summary(rows)
+        self._watch_for_collapse(stage, sentinel.signs(rows, found))
         score = [found["of1_mean"], found["of1_mean_forged"] or 0.0, found["dice_mean"], -loss]
         if score > here.best:
             here.best, here.stale = score, 0
@@ -256,6 +264,39 @@ class Trainer:
         else:
             here.stale += 1
         return {name: found[name] for name in SCORES}
+
+    def _watch_for_collapse(self, stage: Stage, signs: list[str]) -> None:
+        """Count evaluations with a sign of collapse; say when they have become too many, and when they are over."""
+        here, limit = self.state.position, self.config.collapse_after
+        before, here.collapsed = here.collapsed, here.collapsed + 1 if signs else 0
+        if limit and before >= limit and not signs:
+            self.screen.say(f"  stage {stage.name} has recovered: images get different answers again")
+        if limit and here.collapsed == limit and self.world.leads:
+            self.screen.say(f"  collapse: for {limit} evaluation{'s' * (limit > 1)} {' and '.join(signs)}")
+            model = self.state.scored.eval()
+            if isinstance(model, MaskRCNN):
+                with autocast(self.world.device, self.config.precision):
+                    found = sentinel.cause(model, self.scored_records(stage), self.config)
+                self.screen.say(f"  {found}; see `python3 -m debug.all --weights {self.out}`")
+
+    def _stop_if_collapsed(self, stage: Stage) -> None:
+        """Save and leave with one line, where the run is to stop at a collapse. Raises InputError."""
+        here, limit = self.state.position, self.config.collapse_after
+        if self.config.on_collapse == "stop" and limit and here.collapsed >= limit:
+            self._save()
+            raise InputError(
+                f"stage {stage.name} stopped in epoch {here.epoch}: collapsed for {here.collapsed} evaluations; everything is saved in "
+                f"{self.folder}; go on with --resume --on-collapse go_on"
+            )
+
+    def _look(self, watch: Watch, values: dict[str, Any]) -> dict[str, float]:
+        """Write down the watched image's boxes; -> {"separability": ...} where it can be told."""
+        model = self.state.scored.eval()
+        with autocast(self.world.device, self.config.precision):
+            if self.log is not None:
+                about = {name: values[name] for name in ("stage", "epoch", "step")}
+                self.log.boxes(about | watch.boxes(model))
+            return watch.separability(model)
 
     def _advance(self, bar: Bar) -> None:
         bar()
@@ -277,5 +318,7 @@ class Trainer:
         if "of1_mean" in values:
             line += f"   oF1 {values['of1_mean']:.4f} (all authentic {values['baseline_all_authentic']:.4f})"
             line += f"  Dice {values['dice_mean']:.4f}"
+        if "separability" in values:
+            line += f"  separability {values['separability']:.2f}"
         if "of1_mean" in values or stage.evaluate_every == 1:
             self.screen.say(line)

@@ -1,4 +1,4 @@
-"""What a run leaves behind and shows: log.jsonl (one line per epoch), TensorBoard, printed lines, progress bars."""
+"""What a run leaves behind and shows: log.jsonl and boxes.jsonl (one line per epoch), TensorBoard, printed lines, bars."""
 
 from __future__ import annotations
 
@@ -67,18 +67,16 @@ class Screen:
 
 
 class RunLog:
-    """log.jsonl and TensorBoard of one run; of an older log `lines` are kept: a resumed run redoes the rest."""
+    """log.jsonl, boxes.jsonl and TensorBoard of one run; of older ones `lines` are kept: a resumed run redoes the rest."""
 
     def __init__(self, out: Path, lines: int, step: int, tensorboard: bool) -> None:
-        self.path = out / "log.jsonl"
+        self.path, self.boxes_path = out / "log.jsonl", out / "boxes.jsonl"
         out.mkdir(parents=True, exist_ok=True)
-        kept = self.path.read_text().splitlines()[:lines] if self.path.is_file() else []
-        if kept:
-            temporary = self.path.with_suffix(".tmp")
+        for path in (self.path, self.boxes_path):
+            kept = path.read_text().splitlines()[:lines] if path.is_file() else []
+            temporary = path.with_suffix(".tmp")
             temporary.write_text("".join(f"{line}\n" for line in kept))
-            temporary.replace(self.path)
-        else:
-            self.path.write_text("")
+            temporary.replace(path)
         self._writer = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
@@ -95,6 +93,11 @@ class RunLog:
                     self._writer.add_scalar(f"{values['stage']}/{name}", value, values["step"])
             self._writer.flush()
 
+    def boxes(self, values: dict[str, Any]) -> None:
+        """Append one epoch's boxes of the watched image, see watch.Watch.boxes."""
+        with open(self.boxes_path, "a") as file:
+            file.write(json.dumps(values, allow_nan=False) + "\n")
+
     def close(self) -> None:
         """Flush TensorBoard's file."""
         if self._writer is not None:
@@ -102,5 +105,5 @@ class RunLog:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """log.jsonl -> its epochs."""
+    """log.jsonl or boxes.jsonl -> its epochs."""
     return [json.loads(line) for line in path.read_text().splitlines()]

@@ -37,6 +37,8 @@ class Position:
     """oF1, oF1 of forged images, Dice, -loss of the best evaluation in this stage, compared in this order; empty at first."""
     stale: int = 0
     """Evaluations since the best."""
+    collapsed: int = 0
+    """Evaluations in a row with a sign of collapse."""
 
 
 @torch.no_grad()

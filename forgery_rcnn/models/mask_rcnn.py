@@ -21,7 +21,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.data import images as reader
 from forgery_rcnn.instances import Prediction
-from forgery_rcnn.models import backbones
+from forgery_rcnn.models import backbones, contrast
 from forgery_rcnn.models.paste import paste
 from forgery_rcnn.models.segmenter import Segmenter
 
@@ -75,13 +75,19 @@ class MaskRCNN(Segmenter):
         return ImageList(batch.contiguous(memory_format=torch.channels_last), sizes)
 
     def losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """-> loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg, loss_mask."""
+        """-> loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg, loss_mask; also loss_separability where
+        config.separability_weight is above 0, in train mode."""
         batch = self.batched(images)
         targets = [{name: value.to(self.device) for name, value in target.items()} for target in targets]
         features = self.backbone(batch.tensors)
         proposals, rpn_losses = self.rpn(batch, features, targets)
         _, roi_losses = self.roi_heads(features, proposals, batch.image_sizes, targets)
-        return rpn_losses | roi_losses
+        losses = rpn_losses | roi_losses
+        if self.config.separability_weight > 0 and self.training:
+            boxes = [target["boxes"] for target in targets]
+            held_out = contrast.loss_of(self.roi_heads.box_roi_pool, features, batch.image_sizes, boxes)
+            losses["loss_separability"] = self.config.separability_weight * held_out
+        return losses
 
     @torch.inference_mode()
     def predict(self, images: Sequence[np.ndarray], mask_threshold: float = 0.5) -> list[Prediction]:

@@ -1,0 +1,64 @@
+"""Has training collapsed? Signs of it in an evaluation, and what the probes say of the cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from forgery_rcnn.config import RunConfig
+from forgery_rcnn.data import records
+from forgery_rcnn.engine.evaluate import seen
+from forgery_rcnn.inference import oracle
+from forgery_rcnn.models.anatomy import MATCH, best_overlap, dissect, true_regions
+from forgery_rcnn.models.mask_rcnn import MaskRCNN
+from forgery_rcnn.report import ImageRow
+
+LOOKED_AT = 8  # images that the probes are given
+SAME = 1e-9  # two scores that differ by less are the same
+
+
+def signs(rows: Sequence[ImageRow], found: dict[str, Any]) -> list[str]:
+    """The rows of an evaluation and their report.summary -> what of it looks like a collapse, in words; [] = nothing."""
+    out = []
+    forged, flagged = sum(row.label == "forged" for row in rows), sum(row.answer == "forged" for row in rows)
+    if forged and not flagged:
+        out.append("no detection passes the threshold on any image")
+    elif flagged == len(rows) > forged:
+        out.append("every image is called forged")
+    elif forged and len(rows) > 1 and len({(r.predicted_instances, r.predicted_pixels, r.height, r.width) for r in rows}) == 1:
+        out.append("every image gets the same answer")
+    for name, said in (("baseline_all_authentic", "authentic"), ("baseline_all_forged", "forged")):
+        if forged and found[name] is not None and abs(found["of1_mean"] - found[name]) < SAME:
+            out.append(f"oF1 {found['of1_mean']:.4f} is that of calling every image {said}")
+    return out
+
+
+def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig) -> str:
+    """The likely cause in words, by the oracle's ladder and what goes with it, on up to LOOKED_AT of the images that a
+    stage is scored on; the model in eval mode."""
+    inference = config.inference
+    climbed, recall, best = [], [], []
+    for record in _some(items):
+        view = seen(record, config.data)
+        anatomy = dissect(model, view.pixels, inference.mask_threshold)
+        truth = true_regions(view.targets, anatomy)
+        climbed.append(oracle.climb(model, anatomy, truth, view.true, inference))
+        recall += (best_overlap(truth.fitted, anatomy.proposals.boxes) >= MATCH).tolist()
+        near = anatomy.proposals.scores[best_overlap(anatomy.proposals.boxes, truth.fitted) >= MATCH]
+        best += [float(near.max())] if len(near) else []
+    part = oracle.ladder(climbed).failing()
+    said = [f"likely cause: {oracle.NAMES[part]}" if part else "the oracle's ladder blames no part"]
+    if recall:
+        said.append(f"proposals reach {np.mean(recall):.0%} of {len(recall)} regions at IoU {MATCH}")
+    if best:
+        said.append(f"their best score in an image is {np.median(best):.2f} (median), the threshold {inference.score_threshold}")
+    return "; ".join(said)
+
+
+def _some(items: Sequence[records.Record]) -> list[records.Record]:
+    """Up to LOOKED_AT of the records, half of them forged where there are enough of both."""
+    forged, authentic = ([r for r in items if r.label == label] for label in ("forged", "authentic"))
+    chosen = forged[: LOOKED_AT - min(len(authentic), LOOKED_AT // 2)]
+    return chosen + authentic[: LOOKED_AT - len(chosen)]
