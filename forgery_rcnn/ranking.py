@@ -68,6 +68,34 @@ def recall_at(scores: np.ndarray, positive: np.ndarray, false_alarm_rate: float 
     return int(np.count_nonzero(true > _largest(false, allowed + 1))) / true.size
 
 
+def precision_recall(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N,) numbers, (N,) bool -> (T,) thresholds, the scores that occur, falling; (T,) precision, (T,) recall at each.
+
+    All three empty when there is no positive.
+
+    >>> [part.tolist() for part in precision_recall(np.array([0.9, 0.4, 0.4]), np.array([True, True, False]))]
+    [[0.9, 0.4], [1.0, 0.6666666666666666], [0.5, 1.0]]
+    """
+    total = int(np.count_nonzero(positive))
+    if not total:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    order = np.argsort(scores)[::-1]
+    ranked = scores[order]
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # equal scores are called together
+    hits = np.cumsum(positive[order])[last]
+    return ranked[last], hits / (last + 1), hits / total
+
+
+def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
+    """(N,) numbers, (N,) bool -> sum over thresholds of precision x rise of recall, 0..1; NaN without a positive.
+
+    >>> average_precision(np.array([0.9, 0.4, 0.3]), np.array([True, False, True]))
+    0.8333333333333333
+    """
+    _, precision, recall = precision_recall(scores, positive)
+    return float(np.sum(precision * np.diff(recall, prepend=0.0))) if len(recall) else math.nan
+
+
 def _largest(values: np.ndarray, k: int) -> np.generic:
     """(N,) -> the k-th largest, k = 1 the largest; in linear time."""
     return np.partition(values, len(values) - k)[len(values) - k]

@@ -90,8 +90,10 @@ def paired_only(
     both = both[np.argsort(groups[both], kind="stable")]
     _, numbers = np.unique(groups[both], return_inverse=True)
     vectors = vectors[both].astype(np.float64)
+    if not len(vectors):
+        return vectors, forged[both], numbers
     # What differs by rounding alone would be standardised to a dimension like the others.
-    dead = vectors.std(axis=0) <= 1e-6 * np.abs(vectors).max(axis=0, initial=0.0)
+    dead = vectors.std(axis=0) <= 1e-6 * np.abs(vectors).max(axis=0)
     return np.where(dead, 0.0, vectors), forged[both], numbers
 
 

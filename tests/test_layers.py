@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "forgery_rcnn"
 ROWS = {
     0: ("errors", "config", "instances", "rle", "tables"),
-    1: ("metrics", "ranking", "bootstrap", "average_precision"),
+    1: ("metrics", "ranking", "bootstrap", "average_precision", "calibration", "separability"),
     2: ("report", "contracts", "numbers", "strata", "compare", "draw"),
     3: ("data", "submission"),
     4: ("models", "matching"),

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 PLACES = 200  # tried for a control
 CLEAR, LEAST = 0.1, 0.3  # IoU with every true box that a control has at most; that it has where no place is clear
-RIDGE = 0.1  # added to a kernel whose diagonal is about 1
+RIDGE = 1.0  # added to a kernel whose diagonal is about 1
 SHARPNESS = 4.0  # of the logit: a score of 1, which the ridge regression aims at, is a probability of 0.98
 COPIES = 4  # of each true box, the first exact, the others shifted and scaled by up to JITTER of its sides
 JITTER = 0.1

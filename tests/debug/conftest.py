@@ -9,14 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
 
 from debug.case import Case, Job, Specimen, open_case
+from debug.spoil import BREAKS
 from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.models import weights
-from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from tests.conftest import textured
 
 FLAGS = ["--model.image-size=128", "--model.fpn-width=64", "--model.box-hidden=128", "--model.mask-hidden=32"]
@@ -76,33 +74,6 @@ def healthy(healthy_run: Path) -> Case:
 def specimens(healthy: Case) -> list[Specimen]:
     """Its images, opened."""
     return list(healthy.specimens())
-
-
-def scrambled(part: nn.Module) -> None:
-    """Deal each tensor's values anew."""
-    order = torch.Generator().manual_seed(1)
-    for tensor in part.parameters():
-        flat = tensor.data.flatten()
-        tensor.data.copy_(flat[torch.randperm(flat.numel(), generator=order)].view_as(tensor))
-
-
-def zeroed(part: nn.Module) -> None:
-    """Set every parameter to 0."""
-    for tensor in part.parameters():
-        tensor.data.zero_()
-
-
-def _masks(model: MaskRCNN) -> None:
-    scrambled(model.roi_heads.mask_head)
-    scrambled(model.roi_heads.mask_predictor)
-
-
-BREAKS: dict[str, Callable[[MaskRCNN], None]] = {
-    "proposals": lambda model: scrambled(model.rpn),
-    "boxes": lambda model: zeroed(model.roi_heads.box_predictor.bbox_pred),
-    "scores": lambda model: scrambled(model.roi_heads.box_predictor.cls_score),
-    "masks": _masks,
-}
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,218 @@
+"""Do the encoder's vectors hold any cue that a region is forged?
+
+python3 -m debug.features --weights runs/NAME
+python3 -m debug.features --weights runs/NAME --images ROOT --split validation --count 100
+
+Every forged region stands beside an authentic place of the same shape in the same image: neither the image nor the
+size can pass for a cue. Row "pixels": what mean and contrast of the place's colours alone give, without any model.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from debug.case import Case, Specimen
+from debug.feature_figures import overview
+from debug.probe import Probe, run
+from forgery_rcnn import separability
+from forgery_rcnn.bootstrap import Interval
+from forgery_rcnn.data import images as reader
+from forgery_rcnn.data import masks
+from forgery_rcnn.models import anatomy
+from forgery_rcnn.models.contrast import controls
+from forgery_rcnn.models.cues import HEAD, NAMES, POOLED, SMALLEST, region_vectors
+from forgery_rcnn.separability import FEWEST, Separation
+
+PIXELS = "pixels"
+SURE = 0.05  # p, after Bonferroni over the encoder's vector sets, from which a cue is believed
+FEW = 20  # images, below which more of them are the first thing to try
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Of one image: vector set -> (2 R, D) float32, forged regions first, their controls after; {} without a region.
+
+    key: the record's; dropped: regions for which there is no authentic place of their shape; small: regions below 2 px a side.
+    """
+
+    key: str
+    vectors: dict[str, np.ndarray]
+    dropped: int
+    small: int
+
+
+@dataclass(frozen=True)
+class Features:
+    """sets: vector set -> Separation, {} where fewer than four images can be used; images: that can be used.
+
+    dropped, small: regions left out, see Sampled. trained: images that the model was trained on. lost: AUC of the
+    RoI-pooled vectors less that after the box head; gained: of the best set before the box head less that of the pixels'
+    statistics; both with their interval over images, None without sets.
+    """
+
+    sets: dict[str, Separation]
+    images: int
+    dropped: int
+    small: int
+    trained: int
+    lost: Interval | None = None
+    gained: Interval | None = None
+
+    def best(self) -> str:
+        """The encoder's vector set, before the box head, with the highest AUC."""
+        return max(NAMES[:-1], key=lambda name: self.sets[name].auc.value)
+
+
+def look(specimen: Specimen) -> Sampled:
+    """Vectors of one image's regions and of their controls, which its key decides."""
+    found = specimen.anatomy
+    boxes = anatomy.true_regions(masks.components(specimen.truth.masks), found).fitted.cpu().numpy().reshape(-1, 4)
+    large = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(axis=1)
+    rng = np.random.default_rng(zlib.crc32(specimen.record.key.encode()))
+    places, free = controls(boxes[large], found.fitted, rng)
+    dropped, small = int((~free).sum()), int((~large).sum())
+    if not free.any():
+        return Sampled(specimen.record.key, {}, dropped, small)
+    both = np.concatenate([boxes[large][free], places[free]])
+    pixels = colours(reader.resized(specimen.pixels, found.fitted), both)
+    vectors = region_vectors(specimen.model, found, both) | {PIXELS: pixels}
+    return Sampled(specimen.record.key, vectors, dropped, small)
+
+
+def colours(pixels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8, (R, 4) boxes inside it -> (R, 6) float32: mean and standard deviation of each channel, grey levels."""
+    out = np.zeros((len(boxes), 6), np.float32)
+    low, high = np.floor(boxes[:, :2] + 1e-3).astype(int), np.ceil(boxes[:, 2:] - 1e-3).astype(int)
+    for row, (x0, y0), (x1, y1) in zip(out, low, high, strict=True):
+        inside = pixels[y0:y1, x0:x1].reshape(-1, 3).astype(np.float32)
+        row[:] = *inside.mean(axis=0), *inside.std(axis=0)
+    return out
+
+
+def measure(case: Case, kept: list[Sampled]) -> Features:
+    """-> Features over all images."""
+    used = [sampled.vectors for sampled in kept if sampled.vectors]
+    dropped, small = sum(s.dropped for s in kept), sum(s.small for s in kept)
+    known = set() if case.split is None else {r.key for s in case.config.stages for r in case.split.named(s.subset)}
+    trained = sum(sampled.key in known for sampled in kept if sampled.vectors)
+    if len(used) < FEWEST:
+        return Features({}, len(used), dropped, small, trained)
+    counts = [len(vectors[HEAD]) for vectors in used]
+    forged = np.concatenate([np.arange(count) < count // 2 for count in counts])
+    groups = np.repeat(np.arange(len(used)), counts)
+    sets = {}
+    for name in (*NAMES, PIXELS):
+        found = separability.separation(np.concatenate([vectors[name] for vectors in used]), forged, groups)
+        assert found is not None  # there are images enough
+        sets[name] = found
+    report = Features(sets, len(used), dropped, small, trained, separability.rise(sets[HEAD].cloud, sets[POOLED].cloud))
+    return replace(report, gained=separability.rise(sets[PIXELS].cloud, sets[report.best()].cloud))
+
+
+def lines(found: Features) -> list[str]:
+    """A row per vector set, what was left out, and the verdict."""
+    out = []
+    if found.sets:
+        some = found.sets[POOLED]
+        out.append(
+            f"{some.regions // 2} forged regions of {found.images} images, each beside an authentic place of its shape"
+        )
+        out.append(
+            f"{'vectors':<11}{'D':>5}  {'held-out AUC':<25}{'p':>6}  {'|diff| > 0.9, chance (p)':<28}"
+            f"{'FDR .05':>8}{'d-prime':>9}{'Fisher':>8}{'silh.':>8}"
+        )
+        out += [_row(name, each) for name, each in found.sets.items()]
+        out.append(f"from RoI pooled to after the box head the AUC falls by {found.lost}")
+        out.append(f"{found.best()}, the best before the box head, is above the pixels' statistics by {found.gained}")
+    if found.sets and found.trained:
+        out.append(
+            f"note: the encoder was trained on {found.trained} of the {found.images} images; what it says of them is the "
+            "most that it can say"
+        )
+    if found.dropped:
+        out.append(f"left out: {found.dropped} regions that leave no authentic place of their shape")
+    if found.small:
+        out.append(f"left out: {found.small} regions below {SMALLEST} px a side at the model's size")
+    return [*out, f"verdict: {verdict(found)}"]
+
+
+def _row(name: str, each: Separation) -> str:
+    large = each.large
+    counted = f"{large.value:.0f}, {large.mean:.1f} up to {large.high:.0f} ({large.p:.3f})"
+    return (
+        f"{name:<11}{each.dimensions:>5}  {each.auc!s:<25}{each.auc_chance.p:>6.3f}  {counted:<28}"
+        f"{each.surviving:>8}{each.d_prime:>9.2f}{each.fisher:>8.3f}{_number(each.silhouette):>8}"
+    )
+
+
+def _number(value: float) -> str:
+    return "n/a" if np.isnan(value) else f"{value:.3f}"
+
+
+def sure(each: Separation, tried: int) -> bool:
+    """Whether a set holds a cue: its p holds over all the sets that were tried, and its interval is above chance."""
+    return each.auc_chance.p * tried <= SURE and each.auc.low > 0.5
+
+
+def verdict(found: Features) -> str:
+    """One line: whether there is a cue, where, and what to do next."""
+    if not found.sets:
+        return (
+            f"n/a: {found.images} images have a forged region and an authentic place of its shape; {FEWEST} are needed: "
+            "--images ROOT --count 100"
+        )
+    name = found.best()
+    best, tried = found.sets[name], len(NAMES) - 1
+    if not sure(best, tried):
+        return _none(found)
+    before, after = found.sets[POOLED], found.sets[HEAD]
+    holds = f"the features hold a cue: a linear probe of {name} tells held-out images' regions with AUC {best.auc}"
+    if found.lost is not None and found.lost.low > 0:
+        return (
+            f"{holds}, which the box head loses: {before.auc.value:.4f} before, {after.auc.value:.4f} after it; train "
+            f"roi_heads.box_head, the encoder can stay as it is{_content(found)}"
+        )
+    if not sure(before, 1):
+        return (
+            f"{holds}; of the RoI-pooled vectors, all that the heads are given, {before.auc.value:.4f}, no more than chance "
+            f"could be: train backbone.fpn too{_content(found)}"
+        )
+    return f"{holds}; after the box head {after.auc.value:.4f}, not surely less{_content(found)}"
+
+
+def _none(found: Features) -> str:
+    """The verdict where no set is surely above chance."""
+    name = found.best()
+    best = found.sets[name]
+    few = f"{found.images} images are few, so first look at more: --count 100; then " if found.images < FEW else ""
+    return (
+        f"the features hold no cue that these {found.images} images can show: best is {name}, AUC {best.auc}, where chance "
+        f"reaches {best.auc_chance.high:.4f}; {few}train the encoder (trainable: backbone; try --model.separability-weight "
+        "0.5), or look for the region's twin instead"
+    )
+
+
+def _content(found: Features) -> str:
+    """A word of caution where a place's colours tell as much as the encoder."""
+    if found.gained is None or found.gained.low > 0:
+        return ""
+    return (
+        f"; mean and contrast of the place alone give {found.sets[PIXELS].auc.value:.4f}, not surely less: it may be "
+        "where forgers put regions, not what they leave"
+    )
+
+
+def figures(found: Features) -> dict[str, Figure]:
+    """One picture of all sets; none without them."""
+    return {"features": overview(found.sets, found.best())} if found.sets else {}
+
+
+PROBE = Probe("features", "Do the encoder's vectors hold any cue?", measure, lines, figures, look)
+
+if __name__ == "__main__":
+    sys.exit(run(PROBE, __doc__))

@@ -1,0 +1,133 @@
+"""The boxes of one watched image as they move over the epochs: RUN/boxes.jsonl, its film, its strip, its curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from debug.drawing import FOUND, OTHER, TRUTH, boxes_on
+from debug.probe import Animation
+from debug.proposals import mean
+from forgery_rcnn import draw
+from forgery_rcnn.errors import InputError
+
+NAME = "boxes.jsonl"
+FRAMES, STRIP = 60, 8  # epochs at most in the film, in the strip
+MILLISECONDS = 250  # of a frame
+
+Pictures = Mapping[tuple[str, tuple[int, int]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The proposal whose refined box is nearest to a true one. Boxes x0 y0 x1 y1 exclusive, px of the model's input."""
+
+    proposal: list[float]
+    refined: list[float]
+    score: float
+    proposal_iou: float
+    refined_iou: float
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The watched image after one epoch: true boxes, what is nearest to each (None = nothing), the best detections."""
+
+    stage: str
+    epoch: int
+    step: int
+    case: str
+    size: tuple[int, int]
+    truth: list[list[float]]
+    found: list[Found | None]
+    top: list[dict]
+
+    def mean(self, name: str) -> float:
+        """Mean of proposal_iou, refined_iou or score over the true boxes that anything is near to; NaN = none."""
+        return mean(np.array([getattr(found, name) for found in self.found if found is not None], np.float64))
+
+
+def read(path: Path) -> list[Moment]:
+    """RUN/boxes.jsonl -> its epochs; [] where there is no such file. Raises InputError for a line that is none."""
+    if not path.is_file():
+        return []
+    out = []
+    for place, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            value = json.loads(line)
+            found = [near and Found(**near) for near in value["found"]]
+            height, width = value["size"]
+            out.append(Moment(**value | {"size": (height, width), "found": found}))
+        except (ValueError, TypeError, KeyError):
+            raise InputError(f"{path}: line {place} is not an epoch's boxes; delete the line, or the file") from None
+    return out
+
+
+def chosen(moments: Sequence[Moment], count: int) -> list[Moment]:
+    """At most `count` of the epochs, evenly spaced, the first and the last among them."""
+    if len(moments) <= count:
+        return list(moments)
+    return [moments[i] for i in np.linspace(0, len(moments) - 1, count).round().astype(int)]
+
+
+def _shown(ax: Axes, moment: Moment, pictures: Pictures) -> None:
+    """One epoch: the image with true boxes green, the nearest proposals dashed, refined solid with their score."""
+    blank = np.full((*moment.size, 3), 235, np.uint8)
+    before, after = (f"{moment.mean(name):.2f}" for name in ("proposal_iou", "refined_iou"))
+    said = f"IoU {before} → {after}" if any(moment.found) else "nothing near the truth"
+    draw.image(ax, pictures.get((moment.case, moment.size), blank), f"{moment.stage}, epoch {moment.epoch}, {said}")
+    near = [found for found in moment.found if found is not None]
+    boxes_on(ax, np.reshape(moment.truth, (-1, 4)), TRUTH)
+    boxes_on(ax, np.reshape([f.proposal for f in near], (-1, 4)), OTHER, "dashed")
+    boxes_on(ax, np.reshape([f.refined for f in near], (-1, 4)), FOUND, said=[f"{f.score:.2f}" for f in near])
+
+
+def film(moments: Sequence[Moment], pictures: Pictures) -> Animation:
+    """A frame per epoch, the last one held."""
+    frames = []
+    for moment in chosen(moments, FRAMES):
+        figure, (ax,) = draw.panels(1, 1, (4.4, 4.6))
+        _shown(ax, moment, pictures)
+        figure.supxlabel("green: true   dashed: proposal   red: refined, with its score", fontsize=7)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        frames.append(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())
+    return Animation(frames + frames[-1:] * 4, MILLISECONDS)
+
+
+def strip(moments: Sequence[Moment], pictures: Pictures) -> Figure:
+    """Some epochs in a row."""
+    some = chosen(moments, STRIP)
+    figure, axes = draw.panels(len(some), len(some), (2.5, 2.8))
+    for ax, moment in zip(axes, some, strict=True):
+        _shown(ax, moment, pictures)
+    figure.supxlabel("green: true   dashed: proposal   red: refined, with its score", fontsize=7)
+    return figure
+
+
+def curve(moments: Sequence[Moment]) -> Figure:
+    """IoU of the nearest proposals before and after regression, and their score, over the epochs of all stages."""
+    figure, (ax,) = draw.panels(1, 1, (7.2, 4.0))
+    places = np.arange(1, len(moments) + 1)
+    for name, label, colour, style in (
+        ("proposal_iou", "IoU of the proposal", OTHER, "--"),
+        ("refined_iou", "IoU after regression", FOUND, "-"),
+        ("score", "its score", "#1e88e5", ":"),
+    ):
+        marker = "o" if len(moments) == 1 else ""
+        ax.plot(places, [m.mean(name) for m in moments], style, marker=marker, color=colour, label=label)
+    for place in range(len(moments)):
+        if place == 0 or moments[place].stage != moments[place - 1].stage:
+            ax.axvline(place + 0.5, color="grey", linewidth=0.8)
+            ax.text(place + 0.7, 1.03, moments[place].stage, fontsize=7, va="bottom")
+    ax.set(xlabel="epoch, all stages", ylabel="IoU, score (0..1)", ylim=(-0.02, 1.1))
+    ax.set_title(f"boxes nearest to the truth of {moments[0].case}", fontsize=9, parse_math=False)
+    ax.legend(fontsize=7, loc="lower right")
+    return figure

@@ -1,0 +1,127 @@
+"""A healthy encoder holds a cue; a zeroed one none; a zeroed box head loses it. No image, no region: one clear line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import nn
+
+from debug import features as probe
+from debug.case import Case, Job, Specimen, open_case
+from debug.probe import plain, write
+from forgery_rcnn.engine.runlog import Screen
+from forgery_rcnn.models.anatomy import true_regions
+from forgery_rcnn.models.cues import HEAD, NAMES, POOLED
+from forgery_rcnn.models.mask_rcnn import MaskRCNN
+
+
+def zeroed(part: nn.Module) -> None:
+    """Set every parameter to 0."""
+    for tensor in part.parameters():
+        tensor.data.zero_()
+
+
+@pytest.fixture(scope="module")
+def twelve(healthy_run: Path) -> Callable[[Callable[[MaskRCNN], None]], Case]:
+    """twelve(spoil) -> the healthy detector, spoilt, on all twelve forged images, eight of which it has not seen."""
+
+    def make(spoil: Callable[[MaskRCNN], None]) -> Case:
+        case = open_case(Job(weights=str(healthy_run), split="all", count=24), Screen(None))
+        spoil(case.model)
+        return case
+
+    return make
+
+
+def measured(case: Case) -> probe.Features:
+    return probe.measure(case, [probe.look(specimen) for specimen in case.specimens()])
+
+
+def test_a_healthy_encoder_holds_a_cue(twelve: Callable[[Callable[[MaskRCNN], None]], Case], tmp_path: Path) -> None:
+    found = measured(twelve(lambda model: None))
+    assert (found.images, found.trained) == (12, 4)
+    assert found.sets[POOLED].regions == 2 * (6 + 2 * 6) and found.sets[POOLED].auc.value > 0.8
+    said = probe.lines(found)
+    assert said[-1].startswith("verdict: the features hold a cue: a linear probe of ")
+    assert f"{found.sets[found.best()].auc.value:.4f}" in said[-1]
+    assert any(line.startswith("note: the encoder was trained on 4 of the 12 images") for line in said)
+    assert [line.split("  ")[0] for line in said[2:13]] == [*NAMES, "pixels"]
+    files = {path.name for path in write(probe.PROBE, found, tmp_path)}
+    assert files == {"report.txt", "report.json", "features.png"}
+    kept = json.loads((tmp_path / "report.json").read_text())["sets"][HEAD]
+    assert "cloud" not in kept and kept["auc"]["value"] == pytest.approx(found.sets[HEAD].auc.value)
+
+
+def test_a_zeroed_encoder_holds_none(twelve: Callable[[Callable[[MaskRCNN], None]], Case]) -> None:
+    found = measured(twelve(lambda model: zeroed(model.backbone)))
+    assert found.sets[POOLED].auc.value == 0.5
+    verdict = probe.lines(found)[-1]
+    assert verdict.startswith(
+        "verdict: the features hold no cue that these 12 images can show: best is stage 0, AUC 0.5"
+    )
+    assert "first look at more" in verdict and "--model.separability-weight" in verdict
+    assert probe.figures(found)["features"].axes
+
+
+def test_a_zeroed_box_head_loses_it(twelve: Callable[[Callable[[MaskRCNN], None]], Case]) -> None:
+    found = measured(twelve(lambda model: zeroed(model.roi_heads.box_head)))
+    assert found.lost is not None and found.lost.low > 0 and found.sets[HEAD].auc.value == 0.5
+    assert "which the box head loses: " in probe.lines(found)[-1]
+
+
+def test_a_cue_that_the_heads_are_not_given_is_the_pyramids_fault(
+    twelve: Callable[[Callable[[MaskRCNN], None]], Case],
+) -> None:
+    found = measured(twelve(lambda model: zeroed(model.backbone.fpn)))
+    assert found.best().startswith("stage") and found.sets[POOLED].auc.value == 0.5
+    assert "all that the heads are given, 0.5000, no more than chance" in probe.lines(found)[-1]
+
+
+def test_regions_and_controls_are_of_one_shape_and_the_key_decides(specimens: list[Specimen]) -> None:
+    first, again = probe.look(specimens[0]), probe.look(specimens[0])
+    assert first.vectors.keys() == {*NAMES, "pixels"} and len(first.vectors[HEAD]) == 2 * len(specimens[0].truth)
+    np.testing.assert_array_equal(first.vectors["pixels"], again.vectors["pixels"])
+    other = replace(specimens[0], record=replace(specimens[0].record, case_id="another"))
+    count = len(first.vectors["pixels"]) // 2
+    moved = probe.look(other).vectors["pixels"]
+    np.testing.assert_array_equal(moved[:count], first.vectors["pixels"][:count])
+    assert (moved[count:] != first.vectors["pixels"][count:]).any()
+
+
+def test_colours_are_mean_and_spread_of_the_place() -> None:
+    pixels = np.zeros((8, 10, 3), np.uint8)
+    pixels[2:4, 4:8] = [10, 20, 30]
+    pixels[2:4, 6:8, 0] = 30
+    (row,) = probe.colours(pixels, np.float32([[4, 2, 8, 4]]))
+    assert row.tolist() == [20, 20, 30, 10, 0, 0]
+
+
+def given(specimen: Specimen, masks: np.ndarray) -> Specimen:
+    """The same image with other regions."""
+    return replace(specimen, truth=true_regions(masks, specimen.anatomy))
+
+
+@pytest.mark.parametrize("what", ["authentic", "speck", "whole"])
+def test_an_image_without_a_pair_says_so(healthy: Case, specimens: list[Specimen], what: str) -> None:
+    masks = np.zeros((1, *specimens[0].pixels.shape[:2]), bool)
+    masks[:, 5:6, 5:6] = what == "speck"
+    masks[:] |= what == "whole"
+    kept = probe.look(given(specimens[0], masks))
+    assert (kept.vectors, kept.small, kept.dropped) == ({}, what == "speck", what == "whole")
+    said = probe.lines(probe.measure(healthy, [kept]))
+    assert said[-1].startswith("verdict: n/a: 0 images have a forged region")
+    assert any("below 2 px" in line for line in said) == (what == "speck")
+    assert any("no authentic place" in line for line in said) == (what == "whole")
+
+
+def test_no_image_and_one_image_are_na(healthy: Case, specimens: list[Specimen], tmp_path: Path) -> None:
+    for kept in ([], [probe.look(specimens[0])]):
+        found = probe.measure(healthy, kept)
+        assert probe.figures(found) == {} and plain(found)["lost"] is None
+        assert f"n/a: {len(kept)} images have" in probe.lines(found)[-1]
+        assert len(write(probe.PROBE, found, tmp_path)) == 2
