@@ -69,12 +69,16 @@ def marks(stage: Stage, found: Heads) -> dict[str, Mark]:
 
 
 def failing(marked: Mapping[str, Mark]) -> str | None:
-    """The first number that misses its aim, in the order in which an image goes through; None if none does.
+    """The first number that fails, in the order in which an image goes through; None if none does."""
+    return next((name for name in marked if judged(marked, name) == "FAIL"), None)
 
-    Where the whole meets its own aim, a head that misses by less than SLIGHT is no failure.
-    """
-    least = -SLIGHT if marked["of1"].passed else 0.0
-    return next((name for name, mark in marked.items() if mark.passed is False and _room(mark) <= least), None)
+
+def judged(marked: Mapping[str, Mark], name: str) -> str:
+    """pass, FAIL, n/a, or near: missed by less than SLIGHT where the whole meets its own aim, which is no failure."""
+    mark = marked[name]
+    if mark.passed is not False:
+        return "n/a" if mark.passed is None else "pass"
+    return "near" if marked["of1"].passed and _room(mark) > -SLIGHT else "FAIL"
 
 
 def weakest(marked: Mapping[str, Mark]) -> str | None:

@@ -56,7 +56,8 @@ class Job:
 @dataclass(frozen=True)
 class Specimen:
     """One image, opened. pixels: (H, W, 3) uint8 as the model saw it; true: what the score counts, None = authentic;
-    truth: the regions that the model was trained for (the same, unless it was trained on components)."""
+    truth: the regions that the model was trained for (the same, unless it was trained on components); twin: the authentic
+    image of the same case id, of a forged one that has one."""
 
     record: Record
     pixels: np.ndarray
@@ -65,13 +66,14 @@ class Specimen:
     anatomy: Anatomy
     model: MaskRCNN
     inference: InferenceConfig
+    twin: Record | None = None
 
 
 @dataclass(frozen=True)
 class Case:
     """A detector in eval mode, and the images to look at. run: the folder of the training, None where there is none.
 
-    split: of the training, None for images of other origin; problems: of images that could not be read, filled as met.
+    split: of the training, None for images of other origin; twins: case id -> authentic record; problems: of images that could not be read, filled as met.
     """
 
     model: MaskRCNN
@@ -84,6 +86,7 @@ class Case:
     precision: Literal["auto", "bf16", "float32"]
     job: Job
     screen: Screen
+    twins: dict[str, Record] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @cached_property
@@ -113,7 +116,8 @@ class Case:
         view = seen(record, self.config.data)
         found = anatomy.dissect(self.model, view.pixels, self.inference.mask_threshold)
         truth = anatomy.true_regions(view.targets, found)
-        return Specimen(record, view.pixels, view.true, truth, found, self.model, self.inference)
+        twin = self.twins.get(record.case_id) if record.label == "forged" else None
+        return Specimen(record, view.pixels, view.true, truth, found, self.model, self.inference, twin)
 
 
 def open_case(job: Job, screen: Screen) -> Case:
@@ -123,7 +127,8 @@ def open_case(job: Job, screen: Screen) -> Case:
         raise InputError(f"{restored.path}: {restored.model.config.arch}; the probes look at mask_rcnn")
     config = from_dict(RunConfig, restored.meta["config"]) if restored.meta else RunConfig(model=job.model)
     run = next((p for p in restored.path.parents[:2] if (p / "log.jsonl").is_file()), None)
-    split, items = _images(job, config, restored.meta, run, screen)
+    found, split, items = _images(job, config, restored.meta, run, screen)
+    twins = {record.case_id: record for record in found if record.label == "authentic"}
     items = chosen(items, job.count)
     model = restored.model.to(device_of(job.device))
     screen.say(
@@ -132,13 +137,13 @@ def open_case(job: Job, screen: Screen) -> Case:
     if config.data.cue == "painted_boxes":
         screen.say("note: these weights were trained on images with the true boxes painted in; so are these")
     inference = from_dict(InferenceConfig, restored.meta.get("thresholds", {}))
-    return Case(model, restored.path, config, inference, items, split, run, job.precision, job, screen)
+    return Case(model, restored.path, config, inference, items, split, run, job.precision, job, screen, twins)
 
 
 def _images(
     job: Job, config: RunConfig, meta: dict, run: Path | None, screen: Screen
-) -> tuple[Split | None, list[Record]]:
-    """The split of the training, if these are its images, and the records that the job asks for."""
+) -> tuple[list[Record], Split | None, list[Record]]:
+    """All records of the data, the split of the training if these are its images, and the records that are asked for."""
     trained = config.data.root
     if job.images is None and trained is not None and not trained.is_dir():
         screen.say(f"note: {trained}, which the weights were trained on, is not here: looking at the built-in sample")
@@ -150,7 +155,7 @@ def _images(
     found = records.scan(collection.root_of(data), data.layout, data.masks)
     known = meta.get("data") == records.fingerprint(found)
     if not known and job.split in ("auto", "all"):
-        return None, found
+        return found, None, found
     split = _recorded(run, found) if known else None
     split = split or collection.open_checked(data if not known else replace(config.data, root=root), screen.bar).split
     part = job.split
@@ -161,7 +166,7 @@ def _images(
     if not items:
         raise InputError(f"split {part} holds no image; choose another, e.g. --split all")
     screen.say(f"images: split {part} of {root or 'the built-in sample'}")
-    return (split if known else None), items
+    return found, (split if known else None), items
 
 
 def _recorded(run: Path | None, found: Sequence[Record]) -> Split | None:

@@ -17,4 +17,5 @@ def boxes_on(ax: Axes, boxes: np.ndarray, colour: str, style: str = "solid", sai
         shape = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linestyle=style)
         ax.add_patch(shape)
         if number < len(said):
-            ax.text(x0, y0, said[number], fontsize=6, color="black", backgroundcolor=colour, va="bottom")
+            pad = {"facecolor": colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+            ax.text(x0, y0, said[number], fontsize=6, color="black", bbox=pad, va="bottom")

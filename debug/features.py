@@ -5,13 +5,15 @@ python3 -m debug.features --weights runs/NAME --images ROOT --split validation -
 
 Every forged region stands beside an authentic place of the same shape in the same image: neither the image nor the
 size can pass for a cue. Row "pixels": what mean and contrast of the place's colours alone give, without any model.
+Where the pristine twin of an image is there, the regions that differ from it also stand beside themselves in the twin:
+then nothing but what the forger did can tell them apart.
 """
 
 from __future__ import annotations
 
 import sys
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,13 +24,14 @@ from debug.probe import Probe, run
 from forgery_rcnn import separability
 from forgery_rcnn.bootstrap import Interval
 from forgery_rcnn.data import images as reader
-from forgery_rcnn.data import masks
+from forgery_rcnn.data import masks, records
 from forgery_rcnn.models import anatomy
 from forgery_rcnn.models.contrast import controls
 from forgery_rcnn.models.cues import HEAD, NAMES, POOLED, SMALLEST, region_vectors
 from forgery_rcnn.separability import FEWEST, Separation
 
 PIXELS = "pixels"
+CHANGED = 2.0  # grey levels, mean over a region's box, from which it differs from its pristine twin
 SURE = 0.05  # p, after Bonferroni over the encoder's vector sets, from which a cue is believed
 FEW = 20  # images, below which more of them are the first thing to try
 
@@ -37,6 +40,7 @@ FEW = 20  # images, below which more of them are the first thing to try
 class Sampled:
     """Of one image: vector set -> (2 R, D) float32, forged regions first, their controls after; {} without a region.
 
+    twins: the same with the same places of the pristine twin for controls, of the regions that differ from it.
     key: the record's; dropped: regions for which there is no authentic place of their shape; small: regions below 2 px a side.
     """
 
@@ -44,6 +48,7 @@ class Sampled:
     vectors: dict[str, np.ndarray]
     dropped: int
     small: int
+    twins: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Features:
     """sets: vector set -> Separation, {} where fewer than four images can be used; images: that can be used.
 
     dropped, small: regions left out, see Sampled. trained: images that the model was trained on. lost: AUC of the
-    RoI-pooled vectors less that after the box head; gained: of the best set before the box head less that of the pixels'
+    RoI-pooled vectors less that after the box head; twins: vector set -> Separation from the pristine twins, {} where fewer
+    than four images have one; gained: of the best set before the box head less that of the pixels'
     statistics; both with their interval over images, None without sets.
     """
 
@@ -62,6 +68,7 @@ class Features:
     trained: int
     lost: Interval | None = None
     gained: Interval | None = None
+    twins: dict[str, Separation] = field(default_factory=dict)
 
     def best(self) -> str:
         """The encoder's vector set, before the box head, with the highest AUC."""
@@ -76,12 +83,33 @@ def look(specimen: Specimen) -> Sampled:
     rng = np.random.default_rng(zlib.crc32(specimen.record.key.encode()))
     places, free = controls(boxes[large], found.fitted, rng)
     dropped, small = int((~free).sum()), int((~large).sum())
+    twins = _beside_twin(specimen, boxes[large])
     if not free.any():
-        return Sampled(specimen.record.key, {}, dropped, small)
+        return Sampled(specimen.record.key, {}, dropped, small, twins)
     both = np.concatenate([boxes[large][free], places[free]])
     pixels = colours(reader.resized(specimen.pixels, found.fitted), both)
     vectors = region_vectors(specimen.model, found, both) | {PIXELS: pixels}
-    return Sampled(specimen.record.key, vectors, dropped, small)
+    return Sampled(specimen.record.key, vectors, dropped, small, twins)
+
+
+def _beside_twin(specimen: Specimen, boxes: np.ndarray) -> dict[str, np.ndarray]:
+    """(R, 4) boxes of regions -> vector set -> those of the ones that differ from the pristine twin, then the twin's own;
+    {} where there is no twin of the same size, or nothing differs."""
+    if specimen.twin is None or not len(boxes):
+        return {}
+    twin, found = records.load(specimen.twin).pixels, specimen.anatomy
+    if twin.shape != specimen.pixels.shape:
+        return {}
+    sides = [reader.resized(pixels, found.fitted) for pixels in (specimen.pixels, twin)]
+    difference = np.abs(sides[0].astype(np.float32) - sides[1]).mean(axis=2)
+    level = np.median(difference) + CHANGED  # a twin may have been saved in another way as a whole
+    changed = boxes[[difference[y0:y1, x0:x1].mean() > level for x0, y0, x1, y1 in boxes.round().astype(int)]]
+    if not len(changed):
+        return {}
+    pristine = anatomy.dissect(specimen.model, twin)
+    vectors = [region_vectors(specimen.model, opened, changed) for opened in (found, pristine)]
+    vectors = [each | {PIXELS: colours(side, changed)} for each, side in zip(vectors, sides, strict=True)]
+    return {name: np.concatenate([each[name] for each in vectors]) for name in vectors[0]}
 
 
 def colours(pixels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -102,16 +130,24 @@ def measure(case: Case, kept: list[Sampled]) -> Features:
     trained = sum(sampled.key in known for sampled in kept if sampled.vectors)
     if len(used) < FEWEST:
         return Features({}, len(used), dropped, small, trained)
+    sets = _separated(used)
+    report = Features(sets, len(used), dropped, small, trained, separability.rise(sets[HEAD].cloud, sets[POOLED].cloud))
+    report = replace(report, twins=_separated([sampled.twins for sampled in kept if sampled.twins]))
+    return replace(report, gained=separability.rise(sets[PIXELS].cloud, sets[report.best()].cloud))
+
+
+def _separated(used: list[dict[str, np.ndarray]]) -> dict[str, Separation]:
+    """Of each image: vector set -> forged first, as many controls after -> Separation of each set; {} for too few images."""
+    if len(used) < FEWEST:
+        return {}
     counts = [len(vectors[HEAD]) for vectors in used]
     forged = np.concatenate([np.arange(count) < count // 2 for count in counts])
     groups = np.repeat(np.arange(len(used)), counts)
-    sets = {}
-    for name in (*NAMES, PIXELS):
-        found = separability.separation(np.concatenate([vectors[name] for vectors in used]), forged, groups)
-        assert found is not None  # there are images enough
-        sets[name] = found
-    report = Features(sets, len(used), dropped, small, trained, separability.rise(sets[HEAD].cloud, sets[POOLED].cloud))
-    return replace(report, gained=separability.rise(sets[PIXELS].cloud, sets[report.best()].cloud))
+    found = {
+        name: separability.separation(np.concatenate([vectors[name] for vectors in used]), forged, groups)
+        for name in (*NAMES, PIXELS)
+    }
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def lines(found: Features) -> list[str]:
@@ -122,13 +158,15 @@ def lines(found: Features) -> list[str]:
         out.append(
             f"{some.regions // 2} forged regions of {found.images} images, each beside an authentic place of its shape"
         )
-        out.append(
-            f"{'vectors':<11}{'D':>5}  {'held-out AUC':<25}{'p':>6}  {'|diff| > 0.9, chance (p)':<28}"
-            f"{'FDR .05':>8}{'d-prime':>9}{'Fisher':>8}{'silh.':>8}"
-        )
-        out += [_row(name, each) for name, each in found.sets.items()]
+        out += _table(found.sets)
         out.append(f"from RoI pooled to after the box head the AUC falls by {found.lost}")
         out.append(f"{found.best()}, the best before the box head, is above the pixels' statistics by {found.gained}")
+    if found.twins:
+        some = found.twins[POOLED]
+        out.append(
+            f"the {some.regions // 2} regions of {some.images} images that differ from their pristine twin, beside it"
+        )
+        out += _table(found.twins)
     if found.sets and found.trained:
         out.append(
             f"note: the encoder was trained on {found.trained} of the {found.images} images; what it says of them is the "
@@ -139,6 +177,15 @@ def lines(found: Features) -> list[str]:
     if found.small:
         out.append(f"left out: {found.small} regions below {SMALLEST} px a side at the model's size")
     return [*out, f"verdict: {verdict(found)}"]
+
+
+def _table(sets: dict[str, Separation]) -> list[str]:
+    """A head, and a row per vector set."""
+    head = f"{'vectors':<11}{'D':>5}  {'held-out AUC':<25}{'p':>6}  {'|diff| > 0.9, chance (p)':<28}"
+    return [
+        f"{head}{'FDR .05':>8}{'d-prime':>9}{'Fisher':>8}{'silh.':>8}",
+        *(_row(name, each) for name, each in sets.items()),
+    ]
 
 
 def _row(name: str, each: Separation) -> str:
@@ -193,23 +240,30 @@ def _none(found: Features) -> str:
     return (
         f"the features hold no cue that these {found.images} images can show: best is {name}, AUC {best.auc}, where chance "
         f"reaches {best.auc_chance.high:.4f}; {few}train the encoder (trainable: backbone; try --model.separability-weight "
-        "0.5), or look for the region's twin instead"
+        f"0.5), or look for the region's twin instead{_content(found)}"
     )
 
 
 def _content(found: Features) -> str:
-    """A word of caution where a place's colours tell as much as the encoder."""
+    """A word of caution where a place's colours tell as much as the encoder; what the twins say, where there are any."""
+    said = ""
+    if found.twins:
+        name = max(NAMES[:-1], key=lambda each: found.twins[each].auc.value)
+        said = f"; beside their pristine twins {name} gives {found.twins[name].auc}"
     if found.gained is None or found.gained.low > 0:
-        return ""
+        return said
     return (
-        f"; mean and contrast of the place alone give {found.sets[PIXELS].auc.value:.4f}, not surely less: it may be "
+        f"{said}; mean and contrast of the place alone give {found.sets[PIXELS].auc.value:.4f}, not surely less: it may be "
         "where forgers put regions, not what they leave"
     )
 
 
 def figures(found: Features) -> dict[str, Figure]:
-    """One picture of all sets; none without them."""
-    return {"features": overview(found.sets, found.best())} if found.sets else {}
+    """A picture of all sets beside authentic places, one of all beside the pristine twins, as far as there are any."""
+    out = {"features": overview(found.sets, found.best())} if found.sets else {}
+    if found.twins:
+        out["twins"] = overview(found.twins, max(NAMES[:-1], key=lambda name: found.twins[name].auc.value))
+    return out
 
 
 PROBE = Probe("features", "Do the encoder's vectors hold any cue?", measure, lines, figures, look)

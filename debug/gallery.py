@@ -49,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     for probe, part in PAIRS:
         sick = replace(case, model=copy.deepcopy(case.model))
         spoil.BREAKS[part](sick.model)
-        rows.append((probe, spoil.WORDS[part], *(_shown(probe, c, out, mark) for c, mark in ((case, "good"), (sick, "bad")))))
+        rows.append(
+            (probe, spoil.WORDS[part], *(_shown(probe, c, out, mark) for c, mark in ((case, "good"), (sick, "bad"))))
+        )
     if job.sick is not None:
         sick = open_case(replace(job, weights=job.sick), screen)
         found = (_shown(stages.PROBE, c, out, mark) for c, mark in ((case, "good"), (sick, "bad")))

@@ -17,7 +17,8 @@ from forgery_rcnn import draw
 if TYPE_CHECKING:  # stages draws with this file
     from debug.stages import After, StagesReport
 
-SHADES = ListedColormap(["#e0e0e0", "#ef9a9a", "#a5d6a7"])  # n/a, failed, passed
+JUDGED = ("n/a", "FAIL", "near", "pass")
+SHADES = ListedColormap(["#e0e0e0", "#ef9a9a", "#ffe082", "#a5d6a7"])  # of each
 
 
 def figures(found: StagesReport) -> dict[str, Figure]:
@@ -78,22 +79,26 @@ def _rows(found: StagesReport) -> list[tuple[str, dict[str, Mark]]]:
     out = []
     for after in found.stages:
         seen = "validation" if after.train else after.stage.subset
-        out.append((f"{after.stage.name}\n{seen}, {after.scored.images} images", after.marks))
+        out.append((f"{after.stage.name}\n{seen}, {_counted(after.scored.images)}", after.marks))
         if after.train:
             marked = aims.marks(after.stage, after.train)
-            out.append((f"{after.stage.name}\ntraining, {after.train.images} images", marked))
+            out.append((f"{after.stage.name}\ntraining, {_counted(after.train.images)}", marked))
     return out
+
+
+def _counted(images: int) -> str:
+    return f"{images} image{'s' * (images != 1)}"
 
 
 def _heads(found: StagesReport) -> Figure:
     """Stages by heads: the number, its aim, passed or not."""
     rows = _rows(found)
     figure, (ax,) = draw.panels(1, 1, (9.0, 1.3 + 0.6 * len(rows)))
-    table = np.array([[0 if m.passed is None else 1 + m.passed for m in marked.values()] for _, marked in rows])
-    ax.imshow(table, cmap=SHADES, vmin=0, vmax=2, aspect="auto")
+    table = np.array([[JUDGED.index(aims.judged(marked, name)) for name in marked] for _, marked in rows])
+    ax.imshow(table, cmap=SHADES, vmin=0, vmax=3, aspect="auto")
     for row, (_, marked) in enumerate(rows):
         for column, mark in enumerate(marked.values()):
-            said = "n/a" if mark.passed is None else f"{mark.value:.2f}\naim {mark.aim:.2f}"
+            said = "n/a" if mark.passed is None else f"{mark.value:.3f}\naim {mark.aim:.3f}"
             ax.text(column, row, said, ha="center", va="center", fontsize=8)
     said = [f"{aim.head.removeprefix('the ')}\n{aim.said}" for aim in AIMS.values()]
     ax.set_xticks(
@@ -104,7 +109,9 @@ def _heads(found: StagesReport) -> Figure:
     ax.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=2)
     ax.tick_params(which="both", length=0)
-    ax.set_title("each head, with the best weights of each stage: green meets its aim, red does not", fontsize=9)
+    ax.set_title(
+        "each head, with the best weights of each stage: green meets its aim, yellow nearly, red does not", fontsize=9
+    )
     return figure
 
 

@@ -144,7 +144,7 @@ def lines(found: StagesReport) -> list[str]:
     for after in found.stages:
         out += [f"stage {after.stage.name} ({after.stage.subset}), {_images(after)}", *_course(after.course)]
         for name, mark in after.marks.items():
-            judged = {True: "pass", False: "FAIL", None: "n/a"}[mark.passed]
+            judged = aims.judged(after.marks, name)
             value = f"{mark.value:.3f}" if mark.passed is not None else "n/a"
             on_training = f"   training {_number(getattr(after.train, name))}" if after.train else ""
             sign = ">" if name == "of1" and after.stage.subset == "full" else ">="

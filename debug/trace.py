@@ -62,6 +62,8 @@ def read(path: Path) -> list[Moment]:
     for place, line in enumerate(path.read_text().splitlines(), 1):
         try:
             value = json.loads(line)
+            if value and "case" not in value:
+                continue  # an epoch of a stage that is scored on no forged image
             found = [near and Found(**near) for near in value["found"]]
             height, width = value["size"]
             out.append(Moment(**value | {"size": (height, width), "found": found}))
@@ -89,11 +91,16 @@ def _shown(ax: Axes, moment: Moment, pictures: Pictures) -> None:
     boxes_on(ax, np.reshape([f.refined for f in near], (-1, 4)), FOUND, said=[f"{f.score:.2f}" for f in near])
 
 
+def _inches(width: float, moment: Moment) -> tuple[float, float]:
+    """Width and height of a picture of the image, with room for its title."""
+    return width, width * moment.size[0] / moment.size[1] + 0.5
+
+
 def film(moments: Sequence[Moment], pictures: Pictures) -> Animation:
     """A frame per epoch, the last one held."""
     frames = []
     for moment in chosen(moments, FRAMES):
-        figure, (ax,) = draw.panels(1, 1, (4.4, 4.6))
+        figure, (ax,) = draw.panels(1, 1, _inches(4.4, moment))
         _shown(ax, moment, pictures)
         figure.supxlabel("green: true   dashed: proposal   red: refined, with its score", fontsize=7)
         canvas = FigureCanvasAgg(figure)
@@ -103,9 +110,9 @@ def film(moments: Sequence[Moment], pictures: Pictures) -> Animation:
 
 
 def strip(moments: Sequence[Moment], pictures: Pictures) -> Figure:
-    """Some epochs in a row."""
+    """Some epochs, in reading order."""
     some = chosen(moments, STRIP)
-    figure, axes = draw.panels(len(some), len(some), (2.5, 2.8))
+    figure, axes = draw.panels(len(some), 4, _inches(3.0, some[0]))
     for ax, moment in zip(axes, some, strict=True):
         _shown(ax, moment, pictures)
     figure.supxlabel("green: true   dashed: proposal   red: refined, with its score", fontsize=7)

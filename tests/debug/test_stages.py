@@ -244,5 +244,7 @@ def test_diagnoses_by_hand() -> None:
     assert "learnt its images by heart" in said(FULL, unseen, replace(GOOD, of1=0.8))
     assert "does not know its training images either" in said(FULL, unseen, replace(unseen, of1=0.4))
     assert "images that it has not seen" in said(FULL, GOOD, GOOD)
+    near = aims.marks(FEW, replace(GOOD, box=0.84, auc=math.nan))
+    assert [aims.judged(near, name) for name in near] == ["pass", "near", "n/a", "pass", "pass", "pass"]
     assert aims.aim_of("of1", Stage("one", "single"), GOOD) == 0.95
     assert aims.failing(aims.marks(FULL, replace(GOOD, of1=0.5))) == "of1", "a tie with the baseline is no success"
