@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
-from debug import box_figures, trace
 from debug.case import Case, Specimen
+from debug.measures import trace
+from debug.measures.proposals import nearest, number, sides
+from debug.measures.regressor import Boxes, Moved, Stage, errors, stage, summarised, verdict
+from debug.pictures import boxes as pictures
 from debug.probe import Probe, Shown, run
-from debug.proposals import nearest, number, sides
-from debug.regressor import Boxes, Moved, Stage, errors, stage, summarised, verdict
 from forgery_rcnn.data import images as reader
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
@@ -156,9 +157,9 @@ def _epoch_lines(found: Boxes) -> list[str]:
 
 def figures(found: Boxes) -> dict[str, Shown]:
     """boxes: IoU, errors, deltas, sizes; of a run also stages, and film, filmstrip, epochs of its watched image."""
-    out: dict[str, Shown] = {"boxes": box_figures.overview(found)}
+    out: dict[str, Shown] = {"boxes": pictures.overview(found)}
     if found.stages:
-        out["stages"] = box_figures.stages(found)
+        out["stages"] = pictures.stages(found)
     if found.epochs:
         out["film"] = trace.film(found.epochs, found.pictures)
         out["filmstrip"] = trace.strip(found.epochs, found.pictures)

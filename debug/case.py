@@ -73,7 +73,8 @@ class Specimen:
 class Case:
     """A detector in eval mode, and the images to look at. run: the folder of the training, None where there is none.
 
-    split: of the training, None for images of other origin; twins: case id -> authentic record; problems: of images that could not be read, filled as met.
+    split: of the training, None for images of other origin; twins: case id -> authentic record; problems: of images that
+    could not be read, filled as met.
     """
 
     model: MaskRCNN

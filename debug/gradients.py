@@ -15,11 +15,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from debug import steps, units
 from debug.case import Case, Job, Specimen
-from debug.learning import DEAD, LARGE, RULE, SMALL, Learning, Part, verdict
+from debug.measures import steps, units
+from debug.measures.learning import DEAD, LARGE, RULE, SMALL, Learning, Part, verdict
+from debug.measures.steps import Taken
 from debug.probe import Probe, run
-from debug.steps import Taken
 from forgery_rcnn import draw
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.errors import InputError

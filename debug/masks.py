@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from debug.grids import THRESHOLDS, look
+from debug.measures.grids import THRESHOLDS, look
+from debug.measures.regions import size_ticks
+from debug.measures.shapes import MaskReport, measure
 from debug.probe import Probe, run
-from debug.regions import size_ticks
-from debug.shapes import MaskReport, measure
 from forgery_rcnn import draw
 from forgery_rcnn.instances import Instances
 

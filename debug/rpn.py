@@ -12,14 +12,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from debug.anchors import BINS, FOUND, KINDS, TOP, Picture, look
-from debug.drawing import FOUND as HIT
-from debug.drawing import OTHER, TRUTH, boxes_on
+from debug.measures.anchors import BINS, FOUND, KINDS, TOP, Picture, look
+from debug.measures.proposals import number
+from debug.measures.reach import needed
+from debug.measures.recall import RpnReport, measure
+from debug.measures.regions import errors, size_ticks
+from debug.pictures.drawing import FOUND as HIT
+from debug.pictures.drawing import OTHER, TRUTH, boxes_on
 from debug.probe import Probe, run
-from debug.proposals import number
-from debug.reach import needed
-from debug.recall import RpnReport, measure
-from debug.regions import errors, size_ticks
 from forgery_rcnn import draw
 
 FINE = 0.9  # recall at IoU 0.5 from which the proposals do

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from debug import score_figures
 from debug.case import Case, Job, Specimen
-from debug.classifier import FAR, Ranked, Region, Scores, Seen, summarised, verdict
+from debug.measures.classifier import FAR, Ranked, Region, Scores, Seen, summarised, verdict
+from debug.measures.proposals import highest, nearest, number, sides
+from debug.pictures import scores as pictures
 from debug.probe import Probe, run
-from debug.proposals import highest, nearest, number, sides
 from forgery_rcnn import calibration
 from forgery_rcnn.calibration import scores_of
 from forgery_rcnn.config import to_dict
@@ -172,7 +172,7 @@ def _top_lines(found: Scores) -> list[str]:
 
 def figures(found: Scores) -> dict[str, Figure]:
     """scores: histograms, best scores of images, calibration, thresholds; sizes: best score of regions by side."""
-    return {"scores": score_figures.overview(found), "sizes": score_figures.sizes(found)}
+    return {"scores": pictures.overview(found), "sizes": pictures.sizes(found)}
 
 
 PROBE = Probe(

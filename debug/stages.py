@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from debug import aims, heads
-from debug.aims import AIMS, Mark
 from debug.case import Case, chosen
-from debug.course import Course, course
-from debug.heads import Heads
-from debug.parts import changed, frozen_tensors, grouped, parts_of, relative_change
+from debug.measures import aims, heads
+from debug.measures.aims import AIMS, Mark
+from debug.measures.course import Course, course
+from debug.measures.heads import Heads
+from debug.measures.parts import changed, frozen_tensors, grouped, parts_of, relative_change
+from debug.pictures.stages import figures
 from debug.probe import Probe, drawn_only, run
-from debug.stage_pictures import figures
 from forgery_rcnn.config import InferenceConfig, RunConfig, Stage, from_dict
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.engine import checkpoints

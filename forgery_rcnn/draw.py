@@ -269,7 +269,13 @@ def curves(epochs: Sequence[Mapping[str, Any]]) -> Figure:
         b.plot([e["step"] for e in scored], [e[name] for e in scored], style, markersize=3, label=name)
     told = [e for e in epochs if "separability" in e]
     if told:
-        b.plot([e["step"] for e in told], [e["separability"] for e in told], "-", color="#8e24aa", label="separability (AUC)")
+        b.plot(
+            [e["step"] for e in told],
+            [e["separability"] for e in told],
+            "-",
+            color="#8e24aa",
+            label="separability (AUC)",
+        )
     b.set(title="evaluation", xlabel="optimiser step", ylabel="score (0..1)", ylim=(-0.02, 1.02))
     c.plot(steps, [e["lr"] for e in epochs])
     c.set(title="learning rate", xlabel="optimiser step", ylabel="learning rate")

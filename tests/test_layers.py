@@ -36,7 +36,9 @@ def name_of(path: Path) -> str:
 
 
 FILES = {name_of(path): path for path in (ROOT / PACKAGE).rglob("*.py")}
-AROUND = {name_of(path): path for path in [*ROOT.glob("*.py"), *ROOT.glob("benchmarks/*.py"), *ROOT.glob("debug/*.py")]}
+AROUND = {
+    name_of(path): path for path in [*ROOT.glob("*.py"), *ROOT.glob("benchmarks/*.py"), *(ROOT / "debug").rglob("*.py")]
+}
 
 
 def imports(path: Path) -> set[str]:

@@ -27,7 +27,11 @@ def signs(rows: Sequence[ImageRow], found: dict[str, Any]) -> list[str]:
         out.append("no detection passes the threshold on any image")
     elif flagged == len(rows) > forged:
         out.append("every image is called forged")
-    elif forged and len(rows) > 1 and len({(r.predicted_instances, r.predicted_pixels, r.height, r.width) for r in rows}) == 1:
+    elif (
+        forged
+        and len(rows) > 1
+        and len({(r.predicted_instances, r.predicted_pixels, r.height, r.width) for r in rows}) == 1
+    ):
         out.append("every image gets the same answer")
     for name, said in (("baseline_all_authentic", "authentic"), ("baseline_all_forged", "forged")):
         if forged and found[name] is not None and abs(found["of1_mean"] - found[name]) < SAME:
@@ -53,7 +57,9 @@ def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig) -
     if recall:
         said.append(f"proposals reach {np.mean(recall):.0%} of {len(recall)} regions at IoU {MATCH}")
     if best:
-        said.append(f"their best score in an image is {np.median(best):.2f} (median), the threshold {inference.score_threshold}")
+        said.append(
+            f"their best score in an image is {np.median(best):.2f} (median), the threshold {inference.score_threshold}"
+        )
     return "; ".join(said)
 
 

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from debug import boxes as probe
-from debug import trace
 from debug.case import Case, Specimen
+from debug.measures import trace
+from debug.measures.regressor import Boxes, Moved, errors, summarised, verdict
 from debug.probe import plain, write
-from debug.regressor import Boxes, Moved, errors, summarised, verdict
 from forgery_rcnn.errors import InputError
 
 

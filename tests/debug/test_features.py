@@ -13,6 +13,7 @@ from torch import nn
 
 from debug import features as probe
 from debug.case import Case, Job, Specimen, open_case
+from debug.measures.places import colours
 from debug.probe import plain, write
 from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.models.anatomy import true_regions
@@ -52,9 +53,19 @@ def test_a_healthy_encoder_holds_a_cue(twelve: Callable[[Callable[[MaskRCNN], No
     assert any(line.startswith("note: the encoder was trained on 4 of the 12 images") for line in said)
     assert [line.split("  ")[0] for line in said[2:13]] == [*NAMES, "pixels"]
     files = {path.name for path in write(probe.PROBE, found, tmp_path)}
-    assert files == {"report.txt", "report.json", "features.png"}
+    assert files == {"report.txt", "report.json", "features.png", "twins.png"}
     kept = json.loads((tmp_path / "report.json").read_text())["sets"][HEAD]
     assert "cloud" not in kept and kept["auc"]["value"] == pytest.approx(found.sets[HEAD].auc.value)
+
+
+def test_a_region_beside_itself_in_the_pristine_twin(twelve: Callable[[Callable[[MaskRCNN], None]], Case]) -> None:
+    case = twelve(lambda model: None)
+    found = measured(case)
+    assert found.twins[POOLED].images == 12 and found.twins[POOLED].auc.value > 0.8
+    assert "differ from their pristine twin, beside it" in "\n".join(probe.lines(found))
+    same = replace(case, twins={r.case_id: r for r in case.items if r.label == "forged"})
+    assert measured(same).twins == {}, "a twin that does not differ is no control"
+    assert measured(replace(case, twins={})).twins == {}
 
 
 def test_a_zeroed_encoder_holds_none(twelve: Callable[[Callable[[MaskRCNN], None]], Case]) -> None:
@@ -97,7 +108,7 @@ def test_colours_are_mean_and_spread_of_the_place() -> None:
     pixels = np.zeros((8, 10, 3), np.uint8)
     pixels[2:4, 4:8] = [10, 20, 30]
     pixels[2:4, 6:8, 0] = 30
-    (row,) = probe.colours(pixels, np.float32([[4, 2, 8, 4]]))
+    (row,) = colours(pixels, np.float32([[4, 2, 8, 4]]))
     assert row.tolist() == [20, 20, 30, 10, 0, 0]
 
 

@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from debug import gradients as probe
-from debug import learning, parts, units
 from debug.case import Case
 from debug.gradients import GradientsJob
-from debug.learning import Learning
+from debug.measures import learning, parts, units
+from debug.measures.learning import Learning
 from debug.probe import plain, save
 from forgery_rcnn.config import ModelConfig, RunConfig, Stage
 from forgery_rcnn.engine import freezing

@@ -13,10 +13,10 @@ import torch
 
 from debug import masks as probe
 from debug.case import Case, Specimen
-from debug.grids import THRESHOLDS, dice, dice_at, look, through
+from debug.measures.grids import THRESHOLDS, dice, dice_at, look, through
+from debug.measures.regions import errors, over_images
+from debug.measures.shapes import MaskReport, best_place, measure, swept
 from debug.probe import plain, write
-from debug.regions import errors, over_images
-from debug.shapes import MaskReport, best_place, measure, swept
 from forgery_rcnn.bootstrap import Interval
 from forgery_rcnn.models import anatomy
 from forgery_rcnn.models.mask_rcnn import in_original_frame

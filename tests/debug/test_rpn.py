@@ -15,11 +15,11 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import box_iou
 
 from debug import rpn as probe
-from debug.anchors import first_place, look, matches
 from debug.case import Case, Specimen
+from debug.measures.anchors import first_place, look, matches
+from debug.measures.reach import by_chance, by_shape, needed
+from debug.measures.recall import RpnReport, causes, measure
 from debug.probe import plain, write
-from debug.reach import by_chance, by_shape, needed
-from debug.recall import RpnReport, causes, measure
 from forgery_rcnn.models import anatomy
 from forgery_rcnn.models.anatomy import box_branch
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from debug import scores as probe
-from debug.calls import best_cut, calibrated, cut_at, held_out_f1
 from debug.case import Case, Specimen, open_case
-from debug.classifier import Region, Scores, Seen, summarised, verdict
+from debug.measures.calls import best_cut, calibrated, cut_at, held_out_f1
+from debug.measures.classifier import Region, Scores, Seen, summarised, verdict
 from debug.probe import plain, write
 from debug.scores import ScoresJob
 from forgery_rcnn.calibration import scores_of

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from debug import aims, heads
 from debug import stages as probe
 from debug.case import Case, Job, Specimen, open_case
-from debug.course import course
-from debug.heads import Heads, ImageHeads
+from debug.measures import aims, heads
+from debug.measures.course import course
+from debug.measures.heads import Heads, ImageHeads
 from debug.probe import plain, save
 from debug.stages import StagesReport
 from forgery_rcnn.config import Stage

@@ -63,7 +63,9 @@ def test_the_run_says_so_names_a_cause_and_goes_on(shared_root: Path, tmp_path: 
 
 def test_it_stops_when_told_and_goes_on_when_told(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
     settings = {"collapse_after": 2, "on_collapse": "stop"}
-    with pytest.raises(InputError, match=r"stage one stopped in epoch 2: collapsed for 2 .*--resume --on-collapse go_on"):
+    with pytest.raises(
+        InputError, match=r"stage one stopped in epoch 2: collapsed for 2 .*--resume --on-collapse go_on"
+    ):
         train(trainer(shared_root, tmp_path, tiny_model, STILL, **settings))
     assert len(epochs(tmp_path)) == 2
     train(trainer(shared_root, tmp_path, tiny_model, STILL, collapse_after=2), resume=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from debug.measures.steps import Step
 from debug.probe import drawn_only
-from debug.steps import Step
 from forgery_rcnn.config import Stage
 
 RULE = 1e-3  # |update| / |weights| of a step: "should be somewhere around 1e-3", Stanford CS231n notes, neural nets 3

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from debug import aims
-from debug.aims import AIMS, Mark
+from debug.measures import aims
+from debug.measures.aims import AIMS, Mark
 from forgery_rcnn import draw
 
 if TYPE_CHECKING:  # stages draws with this file

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from debug.drawing import FOUND, TRUTH
+from debug.pictures.drawing import FOUND, TRUTH
 from forgery_rcnn import draw
 from forgery_rcnn.separability import LARGE, Cloud, Separation
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from debug.calls import Calibration, Cut, best_cut, calibrated, cut_at, held_out_f1
+from debug.measures.calls import Calibration, Cut, best_cut, calibrated, cut_at, held_out_f1
+from debug.measures.proposals import by_size, highest, mean, number
 from debug.probe import drawn_only
-from debug.proposals import by_size, highest, mean, number
 from forgery_rcnn import ranking
 from forgery_rcnn.bootstrap import Interval, Resampling
 from forgery_rcnn.calibration import ran_away, scores_of

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from debug.drawing import FOUND, OTHER, TRUTH, boxes_on
+from debug.measures.proposals import mean
+from debug.pictures.drawing import FOUND, OTHER, TRUTH, boxes_on
 from debug.probe import Animation
-from debug.proposals import mean
 from forgery_rcnn import draw
 from forgery_rcnn.errors import InputError
 
@@ -62,7 +62,7 @@ def read(path: Path) -> list[Moment]:
     for place, line in enumerate(path.read_text().splitlines(), 1):
         try:
             value = json.loads(line)
-            if value and "case" not in value:
+            if isinstance(value, dict) and "epoch" in value and "case" not in value:
                 continue  # an epoch of a stage that is scored on no forged image
             found = [near and Found(**near) for near in value["found"]]
             height, width = value["size"]

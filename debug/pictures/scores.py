@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from debug.classifier import FAR, Scores
-from debug.proposals import number
+from debug.measures.classifier import FAR, Scores
+from debug.measures.proposals import number
 from forgery_rcnn import draw, ranking
 from forgery_rcnn.calibration import scores_of
 from forgery_rcnn.models.anatomy import MATCH

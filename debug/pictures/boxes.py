@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from debug.proposals import number
-from debug.regressor import AXES, Boxes
+from debug.measures.proposals import number
+from debug.measures.regressor import AXES, Boxes
 from forgery_rcnn import draw
 
 BEFORE, AFTER = "#9e9e9e", "#1e88e5"

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from debug.course import Course
-from debug.heads import Heads
+from debug.measures.course import Course
+from debug.measures.heads import Heads
 from forgery_rcnn.config import Stage
 
 

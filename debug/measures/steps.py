@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from debug.parts import changed, frozen_tensors, grouped, norm, parts_of, relative_change
+from debug.measures.parts import changed, frozen_tensors, grouped, norm, parts_of, relative_change
 from forgery_rcnn.config import DataConfig, RunConfig, Stage
 from forgery_rcnn.data.dataset import Batch, EpochSampler, ForgeryDataset, make_loader
 from forgery_rcnn.data.records import Record

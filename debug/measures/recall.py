@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from debug.anchors import FOUND, IOUS, Picture, Seen
 from debug.case import Case
+from debug.measures.anchors import FOUND, IOUS, Picture, Seen
+from debug.measures.proposals import by_size, mean
+from debug.measures.reach import by_chance, by_shape
 from debug.probe import drawn_only
-from debug.proposals import by_size, mean
-from debug.reach import by_chance, by_shape
 from forgery_rcnn.bootstrap import Interval, Resampling, wilson
 
 STEPS = (1, 3, 10, 30, 100, 300, 1000, 3000)  # numbers of proposals

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from debug.case import Case
-from debug.grids import THRESHOLDS, Crop, Seen
+from debug.measures.grids import THRESHOLDS, Crop, Seen
+from debug.measures.proposals import by_size, mean
+from debug.measures.regions import over_images
 from debug.probe import drawn_only
-from debug.proposals import by_size, mean
-from debug.regions import over_images
 from forgery_rcnn.bootstrap import Interval
 
 SHOWN = 5  # regions drawn

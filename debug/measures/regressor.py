@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from debug.measures.proposals import by_size, mean, number
+from debug.measures.trace import Moment
 from debug.probe import drawn_only
-from debug.proposals import by_size, mean, number
-from debug.trace import Moment
 from forgery_rcnn.bootstrap import Interval, Resampling
 from forgery_rcnn.models.anatomy import MATCH
 

@@ -1,0 +1,1 @@
+"""What the probes measure, a noun a file: pure functions of opened images, runs and weights."""
