@@ -19,9 +19,11 @@ from debug.page import Section
 from debug.probe import Probe, write
 from forgery_rcnn.cli import command, described, tyro
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.inference.oracle import together
 
 PROBES: tuple[Probe, ...] = tuple(m.PROBE for m in (oracle, rpn, boxes, scores, masks, features, gradients, stages))
 PAGE = "report.html"
+PROBES_OF = {"proposals": ["rpn"], "boxes": ["boxes"], "scores": ["scores", "features"], "masks": ["masks"]}
 
 
 def examined(case: Case, out: Path, probes: Sequence[Probe] = PROBES) -> list[Section]:
@@ -45,10 +47,19 @@ def _section(case: Case, probe: Probe, kept: list[Any], out: Path) -> Section:
         files = write(probe, report, out)
         lines = probe.lines(report)
     except InputError as error:
-        files, lines = [], [f"verdict: cannot be told: {error}"]
+        report, files, lines = None, [], [f"verdict: cannot be told: {error}"]
     case.screen.say(f"  {probe.name:<10} {lines[-1]}   ({time.monotonic() - began:.1f} s)")
     pictures = [path for path in files if path.suffix in (".png", ".gif")]
-    return Section(probe.name, probe.question, lines[:-1], lines[-1].removeprefix("verdict: "), pictures)
+    return Section(probe.name, probe.question, report, lines[:-1], lines[-1].removeprefix("verdict: "), pictures)
+
+
+def headline(sections: Sequence[Section]) -> list[Section]:
+    """The oracle's section, and those of the probes of the parts that it blames."""
+    by_name = {section.name: section for section in sections}
+    first = by_name["oracle"]
+    if first.report is None or first.report.failing() is None:
+        return [first]
+    return [first, *(by_name[name] for part in together(first.report) for name in PROBES_OF[part])]
 
 
 @command
@@ -59,9 +70,12 @@ def main(argv: list[str] | None = None) -> int:
     case = open_case(job, screen)
     sections = examined(case, out)
     path = out / PAGE
-    path.write_text(page.html(case, sections), encoding="utf-8")
+    first = headline(sections)
+    path.write_text(page.html(case, sections, first), encoding="utf-8")
     screen.say(f"written: {path}, and each probe's text, numbers and pictures under {out}/")
-    screen.say(f"verdict: {sections[0].verdict}")
+    for section in first[1:]:
+        screen.say(f"{section.name}: {section.verdict}")
+    screen.say(f"verdict: {first[0].verdict}")
     return int(bool(case.problems))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from debug.case import Case
 
@@ -13,17 +14,19 @@ MEDIA = {".png": "image/png", ".gif": "image/gif"}
 
 @dataclass(frozen=True)
 class Section:
-    """What one probe found: its printed lines without the verdict, the verdict, its pictures' files."""
+    """What one probe found: its report (None = it could not tell), its printed lines without the verdict, the verdict,
+    its pictures' files."""
 
     name: str
     question: str
+    report: Any
     lines: list[str]
     verdict: str
     pictures: list[Path]
 
 
-def html(case: Case, sections: list[Section]) -> str:
-    """The page; the first section's verdict heads it."""
+def html(case: Case, sections: list[Section], headline: list[Section]) -> str:
+    """The page; the verdicts of `headline` head it, the first one's is its title."""
     import jinja2
 
     forged = sum(record.label == "forged" for record in case.items)
@@ -35,7 +38,9 @@ def html(case: Case, sections: list[Section]) -> str:
     }
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["embedded"] = embedded
-    return environment.from_string(TEMPLATE).render(facts=facts, sections=sections, problems=case.problems)
+    return environment.from_string(TEMPLATE).render(
+        facts=facts, sections=sections, headline=headline, problems=case.problems
+    )
 
 
 def embedded(path: Path) -> str:
@@ -48,7 +53,7 @@ TEMPLATE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ sections[0].verdict }}</title>
+<title>{{ headline[0].verdict }}</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #1a1a1a; background: #fff; }
 h1 { font-size: 1.4em; } h2 { margin: 2.2em 0 .2em; border-top: 1px solid #ccc; padding-top: 1em; }
@@ -57,11 +62,14 @@ pre { overflow-x: auto; background: #f6f6f6; padding: .8em; font-size: 12px; lin
 table { border-collapse: collapse; } td, th { text-align: left; vertical-align: top; padding: .25em 1.2em .25em 0; }
 figure { margin: 1em 0; } figcaption { color: #555; font-size: 13px; } img { max-width: 100%; height: auto; background: #fff; }
 a { color: #1565c0; } .problems { color: #b71c1c; }
+.verdict p { margin: .3em 0; }
 </style>
 </head>
 <body>
 <h1>Which part of the detector fails?</h1>
-<p class="verdict"><strong>{{ sections[0].verdict }}</strong></p>
+<div class="verdict"><p><strong>{{ headline[0].verdict }}</strong></p>
+{% for s in headline[1:] %}<p><a href="#{{ s.name }}">{{ s.name }}</a>: {{ s.verdict }}</p>
+{% endfor %}</div>
 <table>{% for name, value in facts.items() %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
 {% if problems %}<div class="problems"><p>Left out, because they could not be read:</p>
 <ul>{% for line in problems %}<li>{{ line }}</li>{% endfor %}</ul></div>{% endif %}

@@ -84,20 +84,28 @@ def _share(rungs: dict[tuple[str, ...], np.ndarray], part: str) -> float:
     return total
 
 
+def together(found: Ladder) -> list[str]:
+    """The parts that cost a tenth of the whole gap or more, the one that costs most first."""
+    gap = found.mean(PARTS) - found.mean(())
+    return sorted((p for p in PARTS if found.shares[p] >= gap / 10), key=lambda p: -found.shares[p])
+
+
 def verdict(found: Ladder) -> str:
-    """One line: which part fails, and by how much."""
+    """One line: which part fails, and by how much; or which fail together, where none alone brings half of its share."""
     now, best = found.mean(()), found.mean(PARTS)
     part = found.failing()
     if part is None:
         return f"no part fails: oF1 {now:.4f}, with the truth for every part {best:.4f}"
-    share, alone = found.shares[part], found.gains[part]
+    gap = f"of the {best - now:.4f} between oF1 {now:.4f} and the truth for every part"
     least = (
         ""
         if best > FINE
-        else f"; even with all four true it is {best:.4f}: thresholds, or instances too many or too small"
+        else f"; even with all four true it is {best:.4f}: thresholds, or more instances than may be told"
     )
-    sure = "" if math.isnan(alone.low) or alone.low > 0 else " (alone it brings nothing that these images make sure)"
-    return (
-        f"{NAMES[part]} fails most: it costs {share:.4f} of the {best - now:.4f} between oF1 {now:.4f} and the truth "
-        f"for every part; its truth alone gives {found.mean((part,)):.4f}{sure}{least}"
-    )
+    alone = f"its truth alone gives {found.mean((part,)):.4f}"
+    failing = together(found)
+    if found.gains[part].value >= found.shares[part] / 2 or len(failing) == 1:
+        sure = "" if not found.gains[part].low <= 0 else ", which these images do not make sure"
+        return f"{NAMES[part]} fails most: it costs {found.shares[part]:.4f} {gap}; {alone}{sure}{least}"
+    listed = ", ".join(f"{NAMES[p]} {found.shares[p]:.4f}" for p in failing)
+    return f"several parts fail together, {NAMES[part]} most: they cost {listed} {gap}; {alone}{least}"

@@ -45,6 +45,15 @@ def test_shares_are_shapley_values() -> None:
     assert [found.gains[part].value for part in PARTS] == pytest.approx([0, 0, 0, 0.2])
 
 
+def test_parts_that_fail_together_are_named_together() -> None:
+    worth = {rung: 0.5 + 0.5 * ({"scores", "masks"} <= set(rung)) for rung in RUNGS}
+    said = oracle.verdict(oracle.ladder([worth]))
+    assert said.startswith(
+        "several parts fail together, the classifier (scores) most: they cost the classifier (scores) 0.25"
+    )
+    assert "the mask head 0.2500 of the 0.5000" in said and "its truth alone gives 0.5000" in said
+
+
 def test_nothing_to_gain_is_no_failure() -> None:
     same = oracle.ladder([dict.fromkeys(RUNGS, 0.5)])
     assert same.failing() is None and "no part fails" in oracle.verdict(same)
