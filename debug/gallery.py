@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,24 @@ from PIL import Image
 
 from debug import boxes, features, gradients, masks, oracle, rpn, scores, spoil, stages
 from debug.case import Case, Job, open_case, screen_on_stdout
-from debug.probe import Probe, Shown, save
+from debug.probe import Probe, save
 from forgery_rcnn.cli import command, described, tyro
 
-PAIRS: tuple[tuple[Probe, str], ...] = (
-    (oracle.PROBE, "scores"),
-    (rpn.PROBE, "proposals"),
-    (boxes.PROBE, "boxes"),
-    (scores.PROBE, "scores"),
-    (masks.PROBE, "masks"),
-    (features.PROBE, "encoder"),
-    (gradients.PROBE, "units"),
+PAIRS: tuple[tuple[Probe, str, tuple[str, ...]], ...] = (
+    (oracle.PROBE, "scores", ("ladder",)),
+    (rpn.PROBE, "proposals", ("recall", "proposals")),
+    (boxes.PROBE, "boxes", ("boxes",)),
+    (scores.PROBE, "scores", ("scores",)),
+    (masks.PROBE, "masks", ("dice", "regions")),
+    (features.PROBE, "encoder", ("features",)),
+    (gradients.PROBE, "units", ("gradients", "dead_units")),
 )
-"""Each probe, and the part that is broken for its bad picture; stages compares two runs."""
+"""Each probe, the part that is broken for its bad pictures, and which of its pictures."""
+OF_RUNS: tuple[tuple[Probe, tuple[str, ...]], ...] = (
+    (boxes.PROBE, ("filmstrip",)),
+    (stages.PROBE, ("curves", "heads")),
+)
+"""Probes of a run's epochs, and which of their pictures."""
 
 
 @dataclass(frozen=True)
@@ -36,26 +40,27 @@ class GalleryJob(Job):
     """A healthy run, a sick one, and where the pictures go."""
 
     sick: str | None = None
-    """A run that did not learn, for the bad picture of debug.stages; none = no picture of stages."""
+    """A run that did not learn, for the bad picture of debug.stages; none = no pictures of runs."""
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Write OUT/PROBE-FIGURE-good.png and -bad.png, and OUT/verdicts.md; returns 0."""
+    """Write OUT/PROBE-good-PICTURE.png and -bad-, and OUT/verdicts.md; returns 0."""
     job = tyro.cli(GalleryJob, args=argv, prog="python3 -m debug.gallery", description=described(__doc__))
     screen, out = screen_on_stdout(), job.out or Path("out/debug/gallery")
     case = open_case(job, screen)
     rows = []
-    for probe, part in PAIRS:
+    for probe, part, names in PAIRS:
         sick = replace(case, model=copy.deepcopy(case.model))
         spoil.BREAKS[part](sick.model)
-        rows.append(
-            (probe, spoil.WORDS[part], *(_shown(probe, c, out, mark) for c, mark in ((case, "good"), (sick, "bad"))))
-        )
+        pair = (_shown(probe, c, out / f"{probe.name}-{mark}", names) for c, mark in ((case, "good"), (sick, "bad")))
+        rows.append((probe, spoil.WORDS[part], *pair))
     if job.sick is not None:
         sick = open_case(replace(job, weights=job.sick), screen)
-        found = (_shown(stages.PROBE, c, out, mark) for c, mark in ((case, "good"), (sick, "bad")))
-        rows.append((stages.PROBE, "a run that did not learn", *found))
+        for probe, names in OF_RUNS:
+            both = ((case, "good"), (sick, "bad"))
+            pair = (_shown(probe, c, out / f"{probe.name}-run-{mark}", names) for c, mark in both)
+            rows.append((probe, "a run that did not learn", *pair))
     lines = ["| probe | detector | verdict |", "|---|---|---|"]
     for probe, broken, good, bad in rows:
         lines += [f"| {probe.name} | healthy | {good} |", f"| | {broken} | {bad} |"]
@@ -64,16 +69,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _shown(probe: Probe, case: Case, out: Path, mark: str) -> str:
-    """Run one probe, save its pictures with `mark` in their names; -> its verdict."""
+def _shown(probe: Probe, case: Case, stem: Path, names: tuple[str, ...]) -> str:
+    """Run one probe, save these of its pictures as STEM-NAME.png; -> its verdict."""
     own = replace(case, job=probe.job(**_fields(case, probe)))
     kept = [probe.look(specimen) for specimen in case.specimens()] if probe.look else []
     report = probe.measure(own, kept)
-    pictures: Mapping[str, Shown] = probe.figures(report)
-    for name, shown in pictures.items():
-        path = save(shown, out / f"{probe.name}-{name}-{mark}")
-        if path.suffix == ".png":
-            Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)  # a third of the bytes
+    pictures = probe.figures(report)
+    for name in names:
+        path = save(pictures[name], stem.with_name(f"{stem.name}-{name}"))
+        Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)  # a third of the bytes
     return probe.lines(report)[-1].removeprefix("verdict: ")
 
 

@@ -18,6 +18,7 @@ from forgery_rcnn.models.anatomy import MATCH
 
 FAR = 0.1  # IoU with every true box below which a proposal is on authentic ground for certain
 SEPARATES = 0.8  # AUC, and share of pairs of images in order, from which the classifier is said to separate
+PARTED = 0.5  # F1 over proposals at the best threshold, below which none parts them: called wrongly, or missed, more often than not
 REACHED = 0.5  # share of the regions that must have a forged proposal, or else the classifier has little to call
 F1_OFF = 0.05  # F1 that another threshold must bring on images it was not chosen on
 ECE_OFF = 0.05  # calibration error from which scores are not to be read as probabilities
@@ -226,6 +227,8 @@ def _not_separated(found: Scores) -> str | None:
         )
     if auc < SEPARATES or found.auc.low <= 0.5:
         return f"AUC {found.auc} over {found.forged} forged of {found.proposals} proposals"
+    if found.best_cut.f1 < PARTED:
+        return f"AUC {found.auc}, yet no threshold parts them: the best, {found.best_cut.threshold:.2f}, gives F1 {found.best_cut.f1:.3f}"
     return None
 
 
