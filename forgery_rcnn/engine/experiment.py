@@ -91,7 +91,8 @@ class _Call:
         trainer = Trainer(run, self.data.split, self.data.fingerprint, out)
         result = trainer.run(self.world, self.screen, self.stop, self.resume, _pictures)
         self.screen.say(
-            f"weights: {result}; log: {out}/log.jsonl; TensorBoard: {out}/tensorboard; figures: {out}/figures"
+            f"weights: {result}; log: {out}/log.jsonl; TensorBoard: {out}/tensorboard; figures: {out}/figures; "
+            f"which part fails: python3 -m debug.all --weights {out}"
         )
         return result
 
