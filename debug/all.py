@@ -19,7 +19,6 @@ from debug.page import Section
 from debug.probe import Probe, write
 from forgery_rcnn.cli import command, described, tyro
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.inference.oracle import together
 
 PROBES: tuple[Probe, ...] = tuple(m.PROBE for m in (oracle, rpn, boxes, scores, masks, features, gradients, stages))
 PAGE = "report.html"
@@ -54,12 +53,11 @@ def _section(case: Case, probe: Probe, kept: list[Any], out: Path) -> Section:
 
 
 def headline(sections: Sequence[Section]) -> list[Section]:
-    """The oracle's section, and those of the probes of the parts that it blames."""
+    """The oracle's section, and those of the probes of the parts that it blames, in the order of the pipeline."""
     by_name = {section.name: section for section in sections}
     first = by_name["oracle"]
-    if first.report is None or first.report.failing() is None:
-        return [first]
-    return [first, *(by_name[name] for part in together(first.report) for name in PROBES_OF[part])]
+    blamed = [] if first.report is None else first.report.blamed()
+    return [first, *(by_name[name] for part in blamed for name in PROBES_OF[part])]
 
 
 @command
@@ -67,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0, or 1 when some images could not be read."""
     job = tyro.cli(Job, args=argv, prog="python3 -m debug.all", description=described(__doc__))
     screen, out = screen_on_stdout(), job.out or Path("out/debug/all")
+    out.mkdir(parents=True, exist_ok=True)
     case = open_case(job, screen)
     sections = examined(case, out)
     path = out / PAGE

@@ -127,6 +127,8 @@ def open_case(job: Job, screen: Screen) -> Case:
     if not isinstance(restored.model, MaskRCNN):
         raise InputError(f"{restored.path}: {restored.model.config.arch}; the probes look at mask_rcnn")
     config = from_dict(RunConfig, restored.meta["config"]) if restored.meta else RunConfig(model=job.model)
+    if not restored.meta:
+        screen.say(f"note: nothing beside {restored.path.name} says what these weights are; taken for --model.*")
     run = next((p for p in restored.path.parents[:2] if (p / "log.jsonl").is_file()), None)
     found, split, items = _images(job, config, restored.meta, run, screen)
     twins = {record.case_id: record for record in found if record.label == "authentic"}
@@ -153,7 +155,7 @@ def _images(
     data = replace(
         config.data if same else DataConfig(), root=root, masks=job.masks or (config.data.masks if same else None)
     )
-    found = records.scan(collection.root_of(data), data.layout, data.masks)
+    found = _scanned(collection.root_of(data), data)
     known = meta.get("data") == records.fingerprint(found)
     if not known and job.split in ("auto", "all"):
         return found, None, found
@@ -168,6 +170,15 @@ def _images(
         raise InputError(f"split {part} holds no image; choose another, e.g. --split all")
     screen.say(f"images: split {part} of {root or 'the built-in sample'}")
     return found, (split if known else None), items
+
+
+def _scanned(root: Path, data: DataConfig) -> list[Record]:
+    try:
+        return records.scan(root, data.layout, data.masks)
+    except InputError as error:
+        if data.masks is None and records.image_files(root):  # images right in it
+            raise InputError(f"{error}; probes need the truth: pass --masks DIR for a plain folder of images") from None
+        raise
 
 
 def _recorded(run: Path | None, found: Sequence[Record]) -> Split | None:

@@ -15,9 +15,7 @@ from debug.case import Case, Specimen
 from debug.probe import Probe, run
 from forgery_rcnn import draw
 from forgery_rcnn.inference import oracle
-from forgery_rcnn.inference.oracle import NAMES, PARTS, Ladder
-
-Climbed = dict[tuple[str, ...], float]
+from forgery_rcnn.inference.oracle import NAMES, PARTS, Climbed, Ladder
 
 
 def look(specimen: Specimen) -> Climbed:
@@ -38,8 +36,8 @@ def lines(found: Ladder) -> list[str]:
         f"mean oF1 of {count} image{'s' * (count != 1)}, with the truth in the place of",
         f"  {'nothing':<34} {found.mean(()):.4f}",
     ]
-    for part in sorted(PARTS, key=lambda p: -found.shares[p]):
-        text = f"  {NAMES[part]:<34} {found.mean((part,)):.4f}   alone {found.gains[part]}, share {found.shares[part]:+.4f}"
+    for part in sorted(PARTS, key=lambda p: -found.shares[p].value):
+        text = f"  {NAMES[part]:<34} {found.mean((part,)):.4f}   alone {found.gains[part]}, share {found.shares[part]}"
         out.append(text)
     for rung in found.rungs:
         if len(rung) > 1:
@@ -58,15 +56,15 @@ def figures(found: Ladder) -> dict[str, Figure]:
     a.set(xlim=(0, 1), xlabel="mean oF1", title="truth given for")
     for place, rung in zip(places, shown, strict=True):
         a.text(min(found.mean(rung) + 0.01, 0.92), place, f"{found.mean(rung):.3f}", va="center", fontsize=7)
-    worst = found.failing()
-    b.bar(
-        range(4), [found.shares[part] for part in PARTS], color=["#d32f2f" if p == worst else "#1e88e5" for p in PARTS]
-    )
+    blamed, values = found.blamed(), [found.shares[part] for part in PARTS]
+    errors = np.nan_to_num([[max(v.value - v.low, 0), max(v.high - v.value, 0)] for v in values]).T
+    colours = ["#d32f2f" if part in blamed else "#1e88e5" for part in PARTS]
+    b.bar(range(4), [v.value for v in values], yerr=errors, capsize=4, color=colours)
     b.set_xticks(range(4), [NAMES[part].replace("the ", "").replace(" (", "\n(") for part in PARTS], fontsize=8)
     b.axhline(0, color="black", linewidth=0.8)
     b.set(
         ylabel="oF1 that its truth brings (Shapley value)",
-        title=f"share of the gap of {found.mean(PARTS) - found.mean(()):.3f}",
+        title=f"share of the gap of {found.gap():.3f} (95 % interval over images)",
     )
     return {"ladder": figure}
 

@@ -65,6 +65,7 @@ def run(probe: Probe, doc: str | None, argv: list[str] | None = None) -> int:
     def main(argv: list[str] | None) -> int:
         job = tyro.cli(probe.job, args=argv, prog=f"python3 -m debug.{probe.name}", description=described(doc))
         screen = screen_on_stdout()
+        probe.out(job).mkdir(parents=True, exist_ok=True)  # now, not after all images have been looked at
         case = open_case(job, screen)
         kept = [probe.look(specimen) for specimen in case.specimens()] if probe.look else []
         report = probe.measure(case, kept)

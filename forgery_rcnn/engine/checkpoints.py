@@ -13,13 +13,14 @@ from typing import Any
 
 from torch import Tensor
 
+from forgery_rcnn.config import RunConfig, from_dict, to_dict
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
 
 KEEP = 2
 # Settings that a resumed run may change; the data root is known by its fingerprint.
 FREE = {"device", "save_every", "tensorboard", "data.root", "data.masks", "data.workers", "data.cache_mb"}
-FREE |= {"collapse_after", "on_collapse"}
+FREE |= {"watch", "collapse_after", "on_collapse"}
 
 
 def best_path(folder: Path, index: int, stage: str) -> Path:
@@ -58,7 +59,8 @@ def require_same_run(meta: dict[str, Any], mine: dict[str, Any], path: Path) -> 
         raise InputError(
             f"{path}: was trained by {meta['world']} processes, this is {mine['world']}; start as many to resume"
         )
-    now, then = dict(_leaves(mine["config"])), dict(_leaves(meta["config"]))
+    before = to_dict(from_dict(RunConfig, meta["config"]))  # a setting that did not exist then has its default
+    now, then = dict(_leaves(mine["config"])), dict(_leaves(before))
     other = sorted(name for name in now.keys() | then.keys() if name not in FREE and now.get(name) != then.get(name))
     if other:
         raise InputError(

@@ -73,6 +73,8 @@ class RunLog:
         self.path, self.boxes_path = out / "log.jsonl", out / "boxes.jsonl"
         out.mkdir(parents=True, exist_ok=True)
         for path in (self.path, self.boxes_path):
+            if path != self.path and not path.is_file():
+                continue
             kept = path.read_text().splitlines()[:lines] if path.is_file() else []
             temporary = path.with_suffix(".tmp")
             temporary.write_text("".join(f"{line}\n" for line in kept))

@@ -16,6 +16,10 @@ from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.report import ImageRow
 
 LOOKED_AT = 8  # images that the probes are given
+GRACE = (
+    100  # steps of a stage before signs count: overfit_few, from random weights, flags nothing for 70 and ends at 0.97
+)
+LEAST = 4  # images whose answers can be the same by more than accident
 SAME = 1e-9  # two scores that differ by less are the same
 
 
@@ -23,20 +27,23 @@ def signs(rows: Sequence[ImageRow], found: dict[str, Any]) -> list[str]:
     """The rows of an evaluation and their report.summary -> what of it looks like a collapse, in words; [] = nothing."""
     out = []
     forged, flagged = sum(row.label == "forged" for row in rows), sum(row.answer == "forged" for row in rows)
-    if forged and not flagged:
+    if not forged:
+        return []
+    if not flagged:
         out.append("no detection passes the threshold on any image")
     elif flagged == len(rows) > forged:
         out.append("every image is called forged")
-    elif (
-        forged
-        and len(rows) > 1
-        and len({(r.predicted_instances, r.predicted_pixels, r.height, r.width) for r in rows}) == 1
-    ):
+    elif len(rows) >= LEAST and len({_answered(row) for row in rows}) == 1:
         out.append("every image gets the same answer")
     for name, said in (("baseline_all_authentic", "authentic"), ("baseline_all_forged", "forged")):
-        if forged and found[name] is not None and abs(found["of1_mean"] - found[name]) < SAME:
+        if found[name] and abs(found["of1_mean"] - found[name]) < SAME:
             out.append(f"oF1 {found['of1_mean']:.4f} is that of calling every image {said}")
     return out
+
+
+def _answered(row: ImageRow) -> tuple[int, float]:
+    """An answer without the image's size: how many instances, which hundredths of the image they cover."""
+    return row.predicted_instances, round(row.predicted_pixels / max(1, row.height * row.width), 2)
 
 
 def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig) -> str:

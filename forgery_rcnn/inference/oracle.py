@@ -36,27 +36,58 @@ FINE = 0.95  # mean oF1 from which no part is blamed
 
 
 @dataclass(frozen=True)
+class Climbed:
+    """One image: set of parts given -> its oF1; whether it is forged."""
+
+    scores: dict[tuple[str, ...], float]
+    forged: bool
+
+
+@dataclass(frozen=True)
 class Ladder:
     """rungs: set of parts given -> (N,) float64 oF1 of each image. gains: part -> rise of the mean oF1 when it alone is
-    given, with its interval over images. shares: part -> its Shapley value; they add up to all given minus none given."""
+    given; shares: part -> its Shapley value, which add up to all given minus none given; both with their interval over
+    images. behind: part -> by how much its share is below the largest one. forged: images that are."""
 
     rungs: dict[tuple[str, ...], np.ndarray]
     gains: dict[str, Interval]
-    shares: dict[str, float]
+    shares: dict[str, Interval]
+    behind: dict[str, Interval]
+    forged: int
 
     def mean(self, rung: tuple[str, ...]) -> float:
         """Mean oF1 with the truth given for these parts, named in the order of PARTS."""
         return float(self.rungs[rung].mean())
 
+    def gap(self) -> float:
+        """Mean oF1 with the truth for every part, less the model's own."""
+        return self.mean(PARTS) - self.mean(())
+
     def failing(self) -> str | None:
-        """The part that costs most; None where nothing is left to gain or the model is good as it is."""
-        worst = max(self.shares, key=lambda part: self.shares[part])
-        return worst if self.shares[worst] > 0 and self.mean(()) < FINE else None
+        """The part that costs most; None where nothing is left to gain, no image is forged, or the model is good."""
+        worst = max(PARTS, key=lambda part: self.shares[part].value)
+        return worst if self.shares[worst].value > 0 and self.mean(()) < FINE and self.forged else None
+
+    def blamed(self) -> list[str]:
+        """The parts that cost a tenth of the gap or more, in the order of the pipeline; [] where none fails.
+
+        Where the one that costs most, given alone, brings half of its share, those that are surely behind it are not blamed.
+        """
+        worst = self.failing()
+        if worst is None:
+            return []
+        alone = self.gains[worst].value >= self.shares[worst].value / 2
+        return [
+            part
+            for part in PARTS
+            if part == worst
+            or (self.shares[part].value >= self.gap() / 10 and not (alone and self.behind[part].low > 0))
+        ]
 
 
 def climb(
     model: MaskRCNN, anatomy: Anatomy, truth: TrueRegions, true: Instances | None, config: InferenceConfig
-) -> dict[tuple[str, ...], float]:
+) -> Climbed:
     """One dissected image -> its oF1 on every rung. truth: the regions that the model was trained for; true: the
     instances that the score counts, None = authentic (both the same, unless it was trained on components)."""
     scores = {}
@@ -64,48 +95,50 @@ def climb(
         given = substituted(model, anatomy, truth, rung, config.mask_threshold)
         found = pipeline.selected(given, config).instances
         scores[rung] = metrics.image_score(found if len(found) else None, true)
-    return scores
+    return Climbed(scores, true is not None)
 
 
-def ladder(climbed: Sequence[dict[tuple[str, ...], float]]) -> Ladder:
+def ladder(climbed: Sequence[Climbed]) -> Ladder:
     """What `climb` found on each image, at least one -> Ladder."""
-    rungs = {rung: np.array([scores[rung] for scores in climbed]) for rung in RUNGS}
-    gains = {part: Resampling().mean(rungs[(part,)] - rungs[()]) for part in PARTS}
-    return Ladder(rungs, gains, {part: _share(rungs, part) for part in PARTS})
+    rungs = {rung: np.array([image.scores[rung] for image in climbed]) for rung in RUNGS}
+    how, shares = Resampling(), {part: _share(rungs, part) for part in PARTS}
+    largest = max(shares.values(), key=np.mean)
+    return Ladder(
+        rungs,
+        {part: how.mean(rungs[(part,)] - rungs[()]) for part in PARTS},
+        {part: how.mean(share) for part, share in shares.items()},
+        {part: how.mean(largest - share) for part, share in shares.items()},
+        sum(image.forged for image in climbed),
+    )
 
 
-def _share(rungs: dict[tuple[str, ...], np.ndarray], part: str) -> float:
-    """Shapley value of the part: over the sets without it, weighted by how many orders pass through each."""
-    total, n = 0.0, len(PARTS)
+def _share(rungs: dict[tuple[str, ...], np.ndarray], part: str) -> np.ndarray:
+    """(N,) Shapley value of the part on each image: over the sets without it, weighted by how many orders pass each."""
+    total, n = np.zeros(len(rungs[()])), len(PARTS)
     for without in (rung for rung in RUNGS if part not in rung):
         with_it = tuple(p for p in PARTS if p in without or p == part)
         weight = math.factorial(len(without)) * math.factorial(n - len(without) - 1) / math.factorial(n)
-        total += weight * float((rungs[with_it] - rungs[without]).mean())
+        total += weight * (rungs[with_it] - rungs[without])
     return total
 
 
-def together(found: Ladder) -> list[str]:
-    """The parts that cost a tenth of the whole gap or more, the one that costs most first."""
-    gap = found.mean(PARTS) - found.mean(())
-    return sorted((p for p in PARTS if found.shares[p] >= gap / 10), key=lambda p: -found.shares[p])
-
-
 def verdict(found: Ladder) -> str:
-    """One line: which part fails, and by how much; or which fail together, where none alone brings half of its share."""
+    """One line: which part fails, and by how much; or which fail together, and with which to begin."""
     now, best = found.mean(()), found.mean(PARTS)
-    part = found.failing()
-    if part is None:
+    if not found.forged:
+        return f"n/a: no image is forged; oF1 {now:.4f}, the share of them that is not flagged"
+    if now < FINE and best < FINE:
+        return (
+            f"no part is the first to blame: even with the truth for every part oF1 is {best:.4f} (now {now:.4f}); look at the "
+            "settings: regions smaller than min_area or the model's input can show, more than max_instances, thresholds"
+        )
+    worst, blamed = found.failing(), found.blamed()
+    if worst is None:
         return f"no part fails: oF1 {now:.4f}, with the truth for every part {best:.4f}"
-    gap = f"of the {best - now:.4f} between oF1 {now:.4f} and the truth for every part"
-    least = (
-        ""
-        if best > FINE
-        else f"; even with all four true it is {best:.4f}: thresholds, or more instances than may be told"
-    )
-    alone = f"its truth alone gives {found.mean((part,)):.4f}"
-    failing = together(found)
-    if found.gains[part].value >= found.shares[part] / 2 or len(failing) == 1:
-        sure = "" if not found.gains[part].low <= 0 else ", which these images do not make sure"
-        return f"{NAMES[part]} fails most: it costs {found.shares[part]:.4f} {gap}; {alone}{sure}{least}"
-    listed = ", ".join(f"{NAMES[p]} {found.shares[p]:.4f}" for p in failing)
-    return f"several parts fail together, {NAMES[part]} most: they cost {listed} {gap}; {alone}{least}"
+    gap = f"of the {found.gap():.4f} between oF1 {now:.4f} and the truth for every part"
+    if blamed == [worst]:
+        alone = f"its truth alone gives {found.mean((worst,)):.4f}"
+        return f"{NAMES[worst]} fails most: it costs {found.shares[worst]} {gap}; {alone}"
+    listed = ", ".join(f"{NAMES[part]} {found.shares[part]}" for part in blamed)
+    begin = f"begin with {NAMES[blamed[0]]}: the others are fed by it"
+    return f"several parts fail together: they cost {listed} {gap}; {begin}"

@@ -30,6 +30,16 @@ LEVELS = ["0", "1", "2", "3"]
 Output = Tensor | list["Output"] | tuple["Output", ...]
 
 
+class Anchors(AnchorGenerator):
+    """torchvision's, always float32: it takes the features' type, and in bf16 an anchor beyond 256 px lies on a grid of
+    2 px, beyond 512 px of 4."""
+
+    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
+        """-> (A, 4) float32 per image; of the feature maps only the sizes count."""
+        sizes = [level.new_empty((1, 1, *level.shape[-2:]), dtype=torch.float32) for level in feature_maps]
+        return super().forward(image_list, sizes)
+
+
 class MaskRCNN(Segmenter):
     """Region proposals, a box head that calls each forged or not, and a mask head on those called forged."""
 
@@ -40,7 +50,7 @@ class MaskRCNN(Segmenter):
         backbone = backbones.build(config)
         detector = detection.MaskRCNN(
             backbone,
-            rpn_anchor_generator=AnchorGenerator(
+            rpn_anchor_generator=Anchors(
                 tuple((side,) for side in config.anchor_sizes),
                 (tuple(config.aspect_ratios),) * len(config.anchor_sizes),
             ),

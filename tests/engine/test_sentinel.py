@@ -39,9 +39,22 @@ def test_signs_of_a_collapse() -> None:
     silent = "no detection passes the threshold on any image"
     assert signs((None, a), (None, b), (None, None)) == [silent, "oF1 0.3333 is that of calling every image authentic"]
     assert signs((square(4), a), (b, None)) == ["every image is called forged"]
-    assert signs((a, a), (a, b))[:1] == ["every image gets the same answer"]
+    assert signs(*[(a, b)] * 4)[:1] == ["every image gets the same answer"]
+    assert signs((square(3, 12), a), (square(3, 15), a)) == [], "all are flagged, all are forged: wrong is not collapsed"
     whole = Instances.from_masks(np.ones((1, 20, 20), bool))
     assert "is that of calling every image forged" in signs((whole, a), (whole, None))[-1]
+
+
+def test_an_answer_is_the_same_whatever_the_image_s_size() -> None:
+    def row(height: int, width: int, case: str) -> report.ImageRow:
+        answer, truth = (np.zeros((1, height, width), bool) for _ in range(2))
+        answer[:, 2 : height // 2, 2 : width // 2] = truth[:, 4:9, 4:7] = True
+        size, found, true = (height, width), Instances.from_masks(answer), Instances.from_masks(truth)
+        return report.image_row(case, Answer(size, found), Truth(size, true))
+
+    rows = [row(200 + 10 * i, 210 + 7 * i, str(i)) for i in range(4)]
+    assert sentinel.signs(rows, report.summary(rows)) == ["every image gets the same answer"]
+    assert sentinel.signs(rows[:3], report.summary(rows[:3])) == [], "three may do so by accident"
 
 
 def test_what_is_no_collapse() -> None:
@@ -50,6 +63,19 @@ def test_what_is_no_collapse() -> None:
     assert signs((a, a), (None, None)) == []
     assert signs((None, None), (None, None)) == [], "nothing is there to be found"
     assert signs((square(4), a)) == []
+
+
+@pytest.fixture(autouse=True)
+def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentinel, "GRACE", 0)
+
+
+def test_a_stage_has_time_to_begin(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentinel, "GRACE", 12)  # four steps an epoch
+    _, printed = train(trainer(shared_root, tmp_path, tiny_model, STILL, collapse_after=2))
+    assert printed.index("epoch   3/4") < printed.index("collapse: for 2 evaluations") < printed.index("epoch   4/4")
 
 
 def test_the_run_says_so_names_a_cause_and_goes_on(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:

@@ -44,7 +44,7 @@ def test_dissect_equals_the_model_under_autocast_and_at_another_mask_threshold(t
     np.testing.assert_array_equal(opened.prediction.heatmap, plain.heatmap)
     assert opened.prediction.instances.areas().tolist() == plain.instances.areas().tolist()
     kept = (opened.stages | opened.levels).values()
-    assert all(t.dtype == torch.float32 for t in (*kept, opened.objectness, opened.proposals.vectors, opened.grids))
+    assert all(t.dtype == torch.float32 for t in (*kept, opened.anchors, opened.objectness, opened.proposals.vectors, opened.grids))
 
 
 def test_the_shapes_are_as_said(tiny_model: ModelConfig) -> None:
@@ -88,7 +88,7 @@ def test_nothing_given_is_the_model_and_all_given_is_the_truth(tiny_model: Model
 
 
 def test_each_part_given_is_what_comes_out(tiny_model: ModelConfig) -> None:
-    model = built(tiny_model)
+    model = built(replace(tiny_model, detections=100, box_score_min=0.0))
     (pixels,) = pictures((80, 96))
     masks = two_regions((80, 96))
     found = dissect(model, pixels)
