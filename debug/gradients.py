@@ -1,4 +1,4 @@
-"""Does learning reach every part? Gradients, updates, dead units and what moves that should not, in a few real steps.
+"""Does learning reach every part? Gradients, updates, dead units and what moves that should not.
 
 python3 -m debug.gradients --weights runs/NAME
 python3 -m debug.gradients --weights runs/NAME --stage few --steps 16
@@ -17,20 +17,21 @@ from matplotlib.figure import Figure
 
 from debug.case import Case, Job, Specimen
 from debug.measures import steps, units
-from debug.measures.learning import DEAD, LARGE, RULE, SMALL, Learning, Part, verdict
+from debug.measures.learning import DEAD, HALF, LARGE, RULE, SMALL, Learning, Part, rate, verdict
 from debug.measures.steps import Taken
 from debug.probe import Probe, run
 from forgery_rcnn import draw
+from forgery_rcnn.config import RunConfig, Stage
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.errors import InputError
 
 
 @dataclass(frozen=True)
 class GradientsJob(Job):
-    """What to look at, and how many steps to take (on a copy: nothing is trained)."""
+    """What to look at, and how many batches (on a copy: nothing is trained)."""
 
     steps: int = 8
-    """Optimiser steps."""
+    """Batches, all at the weights as they are; one optimiser step after them."""
     stage: str | None = None
     """Name of the run's stage whose settings to use; default the one that the weights are of."""
 
@@ -54,26 +55,48 @@ def look(specimen: Specimen) -> Seen:
 
 
 def measure(case: Case, kept: list[Seen]) -> Learning:
-    """A few steps of the stage on the images that could be read -> Learning. The case's model stays as it is."""
+    """Batches of the stage from the images that could be read -> Learning. The case's model stays as it is."""
     count = case.job.steps if isinstance(case.job, GradientsJob) else GradientsJob.steps
-    config = replace(case.config, model=case.model.config, precision=case.precision)
     index = _stage_of(case)
+    stage, why = _at_its_rate(case, case.config.stages[index])
+    stages = (*case.config.stages[:index], stage, *case.config.stages[index + 1 :])
+    config = replace(case.config, model=case.model.config, precision=case.precision, stages=stages)
     taken = steps.take(case.model, [seen.record for seen in kept], config, index, count)
     layers = units.dead(units.together(seen.alive for seen in kept))
     by_part = units.per_part(layers, taken.parts)
-    bad = [f"step {i + 1}: {step.trouble}" for i, step in enumerate(taken.steps) if step.trouble]
+    bad = [f"batch {i + 1}: {step.trouble}" for i, step in enumerate(taken.steps) if step.trouble]
     return Learning(
-        config.stages[index],
+        stage,
+        why,
         len(kept),
         sum(seen.record.label == "forged" for seen in kept),
         [_part(name, taken, by_part.get(name)) for name in taken.parts],
         layers,
         taken.frozen,
         taken.drifted,
-        float(np.mean([step.gradient > config.stages[index].clip_norm for step in taken.steps])),
-        (sum(taken.steps[0].losses.values()), sum(taken.steps[-1].losses.values())),
+        float(np.mean([step.gradient > stage.clip_norm for step in taken.steps])),
+        taken.losses,
+        _lost(taken, config),
         bad[0] if bad else "",
         taken.steps,
+    )
+
+
+def _at_its_rate(case: Case, stage: Stage) -> tuple[Stage, str]:
+    """The stage with the rate to judge it by, and where that is from."""
+    logged = [line["lr"] for line in case.log if line["stage"] == stage.name and "lr" in line]
+    lr, why = rate(stage, logged[-1] if logged else None)
+    return replace(stage, lr=lr), why
+
+
+def _lost(taken: Taken, config: RunConfig) -> str:
+    """Why no true region of a forged image reached the losses; "" where one did, or where no batch had a forged image."""
+    forged = sum(step.forged for step in taken.steps)
+    if not forged or any(step.targets for step in taken.steps):
+        return ""
+    return (
+        f"no true region is left in the {forged} forged images of the batches; each has a side below data.min_box "
+        f"{config.data.min_box} px at the model's {config.model.image_size} px: a larger model.image_size or a smaller min_box"
     )
 
 
@@ -90,12 +113,12 @@ def _stage_of(case: Case) -> int:
 
 def _part(name: str, taken: Taken, dead: tuple[int, int] | None) -> Part:
     mine = [step for step in taken.steps if name in step.gradients]
-    moved = [step.updates[name] for step in mine if name in step.updates]
     gradient = float(np.mean([step.gradients[name] for step in mine])) if mine else math.nan
-    update = float(np.median(moved)) if moved else math.nan
+    update = taken.updates.get(name, math.nan)
     silent = [n for n in taken.moving if n in taken.parts[name] and mine and all(n in step.silent for step in mine)]
     tensors = sum(n in taken.moving for n in taken.parts[name])
-    drives = {loss: norms[name] for loss, norms in taken.drives.items() if name in norms}
+    losses = mine[0].drives if mine else ()
+    drives = {loss: float(np.mean([step.drives[loss][name] for step in mine])) for loss in losses}
     return Part(name, taken.sizes[name], bool(tensors), gradient, update, drives, tensors, silent, dead)
 
 
@@ -103,13 +126,19 @@ def _part(name: str, taken: Taken, dead: tuple[int, int] | None) -> Part:
 
 
 def lines(found: Learning) -> list[str]:
-    """A line per part, the layers with most dead units, what is frozen, and the verdict."""
+    """The rate, a line per part, which loss drives which, what is frozen, and the verdict."""
     stage = found.stage
     out = [
-        f"stage {stage.name}: {stage.optimiser}, lr {stage.lr:g}, clip {stage.clip_norm:g}; {len(found.steps)} steps on a copy, "
-        f"{found.images} images, {found.forged} forged; loss {found.losses[0]:.3f} -> {found.losses[1]:.3f} (no warm-up, "
-        "the optimiser starts anew: it may rise)",
-        f"clipped: {found.clipped:.0%} of the steps",
+        f"stage {stage.name}: {stage.optimiser}, lr {stage.lr:g} ({found.rate}), clip {stage.clip_norm:g}; {found.images} images, "
+        f"{found.forged} forged",
+        f"gradients: {len(found.steps)} batches at the weights as they are, clipped in {found.clipped:.0%}",
+        "update: "
+        + (
+            f"not taken, {found.trouble} is not finite"
+            if found.trouble
+            else "one step at that rate, its moments filled by those gradients; the last batch's loss "
+            f"{found.losses[0]:.3f} -> {found.losses[1]:.3f}"
+        ),
         f"  {'part':<36} {'numbers':>10} {'gradient':>9} {'update/weights':>14} {'no gradient':>12} {'dead units':>12}",
     ]
     for part in found.parts:
@@ -120,7 +149,7 @@ def lines(found: Learning) -> list[str]:
             else f"{'frozen':>9} {'':>14} {'':>12}"
         )
         out.append(f"  {part.name:<36} {part.numbers:>10} {learns} {dead:>12}")
-    out.append("which loss drives which part (norm of its own gradient, first batch)")
+    out.append("which loss drives which part (norm of its own gradient, mean over batches)")
     for part in (p for p in found.parts if p.drives):
         sent = ", ".join(f"{loss.removeprefix('loss_')} {value:.2e}" for loss, value in part.drives.items() if value)
         out.append(f"  {part.name:<36} {sent or 'none'}")
@@ -137,11 +166,14 @@ def figures(found: Learning) -> dict[str, Figure]:
     """How large gradients and updates are, which loss drives which part, and where units are dead."""
     figure, (a, b) = draw.panels(2, 2, (6.8, 4.6))
     _dots(a, found.parts, [part.gradient for part in found.parts])
-    a.set(xlabel="gradient norm, mean over steps (log scale)", title=f"stage {found.stage.name}: what arrives")
+    a.set(
+        xlabel="gradient norm, mean over batches at the same weights (log scale)",
+        title=f"stage {found.stage.name}: what arrives",
+    )
     b.axvspan(SMALL, LARGE, color="#00c853", alpha=0.12, label="within a hundredfold")
     b.axvline(RULE, color="black", linestyle="--", linewidth=1, label=f"rule of thumb {RULE:g}")
     _dots(b, found.parts, [part.update for part in found.parts])
-    b.set(xlabel="|update| / |weights|, median over steps (log scale)", title="how far a step goes")
+    b.set(xlabel="|update| / |weights| of one step (log scale)", title="how far a step goes")
     b.legend(fontsize=7, loc="lower left")
     out = {"gradients": figure, "losses": _drives(found)}
     return out | ({"dead_units": _dead(found)} if found.layers else {})
@@ -181,7 +213,7 @@ def _drives(found: Learning) -> Figure:
         ax.texts[-1].set_color("white" if dark else "black")
     ax.set_xticks(range(len(losses)), [loss.removeprefix("loss_") for loss in losses], fontsize=8)
     ax.set_yticks(range(len(parts)), [part.name for part in parts], fontsize=7)
-    ax.set_title("which loss drives which part: norm of its own gradient", fontsize=9)
+    ax.set_title("which loss drives which part: norm of its own gradient, mean over batches", fontsize=9)
     figure.colorbar(shown, ax=ax, label="share of the part's largest")
     return figure
 
@@ -194,10 +226,11 @@ def _dead(found: Learning) -> Figure:
     ax.barh(places, shares, color=["#d32f2f" if share >= 100 * DEAD else "#1e88e5" for share in shares])
     for place, share, (gone, count) in zip(places, shares, found.layers.values(), strict=True):
         ax.text(min(share + 1, 84), place, f"{gone} of {count}", fontsize=6, va="center")
+    ax.axvline(100 * HALF, color="black", linestyle=":", linewidth=1)
     ax.axvline(100 * DEAD, color="black", linestyle="--", linewidth=1)
     ax.set_yticks(places, list(found.layers), fontsize=6)
     ax.set(xlim=(0, 100), xlabel="units that are 0 at every place of every image (%)")
-    ax.set_title(f"dead units behind ReLUs, {found.images} images; dashed: from here on a fault", fontsize=9)
+    ax.set_title(f"dead units behind ReLUs, {found.images} images; dotted: noted, dashed: a fault", fontsize=9)
     return figure
 
 

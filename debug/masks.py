@@ -28,7 +28,7 @@ def lines(found: MaskReport) -> list[str]:
     """Dice, limits, losses, sizes, thresholds, and the verdict."""
     out = [f"{found.regions} true regions in {found.images} images; a grid of {found.grid} x {found.grid} per box"]
     if found.regions == 0:
-        return [*out, "Dice, limits, thresholds: n/a", f"verdict: {verdict(found)}"]
+        return [*out, "Dice, training target, thresholds: n/a", f"verdict: {verdict(found)}"]
     if found.vanished:
         out.append(f"note: {found.vanished} of them have no pixel at the model's input size")
     out += [
@@ -36,13 +36,12 @@ def lines(found: MaskReport) -> list[str]:
         f"  predicted mask in the true box      {found.given}   at threshold {found.threshold:g}",
         f"  the true box filled (does nothing)  {found.filled}",
     ]
-    for side, limit in found.limit.items():
-        out.append(
-            f"  truth through a grid of {side:<4}        {limit}{'   the model has this' * (side == found.grid)}"
-        )
+    for side, target in found.target.items():
+        own = f"   what the head's training target gives at {side} x {side}" if side == found.grid else ""
+        out.append(f"  truth through a grid of {side:<4}        {target}{own}")
     out += [
-        f"  truth at the model's input size     {found.input_limit}",
-        f"lost by the head, to its grid's limit {found.head_loss}; by the grid, to 1 {found.grid_loss}",
+        f"  truth at the model's input size     {found.at_input}",
+        f"predicted less training target {found.beside_target}; what the training target lacks to 1 {found.target_loss}",
         f"threshold: best {found.sweep.best:.2f} with {np.max(found.sweep.dice):.4f}; one chosen on the other images brings "
         f"{found.sweep.gain}",
     ]
@@ -50,14 +49,14 @@ def lines(found: MaskReport) -> list[str]:
     if own.regions:
         out.append(
             f"{own.regions} regions have a detection (box IoU >= 0.5): its mask {own.own:.4f}, in the true box instead "
-            f"{own.given:.4f}, a perfect mask in the detection's box {own.perfect:.4f}"
+            f"{own.given:.4f}, the training target of the detection's box {own.perfect:.4f}"
         )
     else:
         out.append("no region has a detection (box IoU >= 0.5): Dice in the model's own boxes n/a")
-    out.append(f"by size of the mask: regions, predicted, box filled, through {', '.join(map(str, found.limit))}")
+    out.append(f"by size of the mask: regions, predicted, box filled, through {', '.join(map(str, found.target))}")
     for row in found.by_size:
-        limits = " ".join(f"{value:.3f}" for value in row.limit.values())
-        out.append(f"  {row.size:<18} {row.regions:>4}  {row.given:.3f}  {row.filled:.3f}  {limits}")
+        targets = " ".join(f"{value:.3f}" for value in row.target.values())
+        out.append(f"  {row.size:<18} {row.regions:>4}  {row.given:.3f}  {row.filled:.3f}  {targets}")
     return [*out, f"verdict: {verdict(found)}"]
 
 
@@ -65,21 +64,22 @@ def verdict(found: MaskReport) -> str:
     """One line: fine, or what limits the masks, and what to do."""
     if found.regions == 0:
         return f"n/a: none of the {found.images} images holds a true region; choose forged ones, e.g. --split few"
-    given, limit, filled = found.given.value, found.limit[found.grid].value, found.filled.value
-    base = f"Dice {given:.3f} in the true boxes, of {limit:.3f} that a grid of {found.grid} allows"
+    given, target, filled = found.given.value, found.target[found.grid].value, found.filled.value
+    base = f"Dice {given:.3f} in the true boxes; the training target gives {target:.3f} at {found.grid} x {found.grid}"
     if given >= FINE:
         own = found.own
         boxes = f"; in the {own.regions} boxes of its own that found a region {own.own:.3f}" if own.regions else ""
         return f"the mask head is fine: {base}{boxes}"
     gain, best = found.sweep.gain, float(np.max(found.sweep.dice))
-    sure = gain.value >= max(CLEAR, (limit - given) / 2) and not gain.low <= 0
-    if sure and best >= min(filled + CLEAR, FINE):  # where regions are rectangles, a filled box is perfect
-        return (
-            f"the mask threshold is off: {base}; {found.sweep.best:.2f} rather than {found.threshold:g} gives {best:.3f}: "
-            f"encode_submission.py --inference.mask-threshold {found.sweep.best:.2f}"
-        )
-    if found.head_loss.value < found.grid_loss.value:
-        return f"{_grid_limit(found)}; {base}"
+    much = gain.value >= max(CLEAR, (target - given) / 2)
+    if much and best >= min(filled + CLEAR, FINE):  # where regions are rectangles, a filled box is perfect
+        swap = f"{base}; {found.sweep.best:.2f} rather than {found.threshold:g} gives {best:.3f}"
+        if gain.low > 0:
+            return f"the mask threshold is off: {swap}: encode_submission.py --inference.mask-threshold {found.sweep.best:.2f}"
+        if np.isnan(gain.low):
+            return f"the mask head or its threshold is off: {swap}, but one image cannot tell which: look at more"
+    if given - target > target - 1:  # nearer to the target than the target to 1
+        return f"{_grid_too_coarse(found)}; {base}"
     if given < filled + TAUGHT:
         return (
             f"the mask head is untrained: {base}, and a filled box gives {filled:.3f}; train it: roi_heads.mask_head and "
@@ -91,19 +91,19 @@ def verdict(found: MaskReport) -> str:
     )
 
 
-def _grid_limit(found: MaskReport) -> str:
+def _grid_too_coarse(found: MaskReport) -> str:
     """Which grid would do, or that the input is too small for any."""
-    finer = [side for side, limit in found.limit.items() if side > found.grid and limit.value >= FINE]
+    finer = [side for side, target in found.target.items() if side > found.grid and target.value >= FINE]
     if finer:
         side = finer[0]
         return (
-            f"the grid is the limit: {found.limit[side].value:.3f} is possible with {side} x {side}, --model.mask-pool "
-            f"{side // 2}"
+            f"the grid is too coarse: a training target of {side} x {side} gives {found.target[side].value:.3f}, "
+            f"--model.mask-pool {side // 2}"
         )
-    most, limit = list(found.limit.items())[-1]
+    most, target = list(found.target.items())[-1]
     return (
-        f"the model's input is too small for these regions: even a grid of {most} allows Dice {limit.value:.3f} (the truth at "
-        f"the input's size {found.input_limit.value:.3f}): raise --model.image-size"
+        f"the model's input is too small for these regions: even a training target of {most} x {most} gives {target.value:.3f} (the "
+        f"truth at the input's size {found.at_input.value:.3f}): raise --model.image-size"
     )
 
 
@@ -115,16 +115,16 @@ def figures(found: MaskReport) -> dict[str, Figure]:
 def _dice(found: MaskReport) -> Figure:
     figure, (a, b, c, d) = draw.panels(4, 2, (5.8, 4.0))
     _by_size(a, found)
-    sides = list(found.limit)
+    sides = list(found.target)
     for row, shade in zip(found.by_size, np.linspace(0.2, 0.8, len(found.by_size)), strict=True):
         label = f"{row.size}, n={row.regions}"
-        b.plot(sides, list(row.limit.values()), "o-", color=_shade(shade), label=label, markersize=4)
+        b.plot(sides, list(row.target.values()), "o-", color=_shade(shade), label=label, markersize=4)
     b.axvline(found.grid, color="black", linestyle=":", linewidth=1, label="the model's grid")
-    b.axhline(found.input_limit.value, color="grey", linestyle="--", linewidth=1, label="truth at the input's size")
+    b.axhline(found.at_input.value, color="grey", linestyle="--", linewidth=1, label="truth at the input's size")
     b.set_xscale("log", base=2)
     b.set_xticks(sides, [str(side) for side in sides])
     b.set(xlabel="side of the mask grid (cells)", ylabel="mean Dice of the truth through it")
-    b.set_title("what a grid allows, by size of the region", fontsize=9)
+    b.set_title("what a grid's training target gives, by size of the region", fontsize=9)
     b.legend(fontsize=7)
     c.plot(THRESHOLDS, found.sweep.dice, "o-", color="#1e88e5", markersize=4, label="predicted in the true box")
     c.axvline(found.threshold, color="black", linestyle=":", label=f"in use: {found.threshold:g}")
@@ -133,8 +133,8 @@ def _dice(found: MaskReport) -> Figure:
     c.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mask threshold", ylabel="mean Dice")
     c.set_title(f"thresholds; chosen on other images: {found.sweep.gain.value:+.3f}", fontsize=9)
     c.legend(fontsize=7)
-    side, given, limit = found.scatter
-    d.scatter(side, limit, s=24, marker="^", color="#00a651", label="truth through the grid")
+    side, given, target = found.scatter
+    d.scatter(side, target, s=24, marker="^", color="#00a651", label="training target, pasted back")
     d.scatter(side, given, s=24, color="#1e88e5", label="predicted in the true box")
     d.set(ylim=(-0.02, 1.05), xlabel="side of a square of the region's area (input px)", ylabel="Dice")
     d.set_title("one region each", fontsize=9)
@@ -152,7 +152,7 @@ def _by_size(ax: Axes, found: MaskReport) -> None:
     bars = {
         "box filled": ("#bdbdbd", [row.filled for row in found.by_size]),
         "predicted in the true box": ("#1e88e5", [row.given for row in found.by_size]),
-        f"truth through {found.grid} x {found.grid}": ("#00a651", [row.limit[found.grid] for row in found.by_size]),
+        f"training target, {found.grid} x {found.grid}": ("#00a651", [row.target[found.grid] for row in found.by_size]),
     }
     for shift, (label, (colour, values)) in zip((-0.27, 0, 0.27), bars.items(), strict=True):
         ax.bar(places + shift, values, 0.27, color=colour, label=label)
@@ -166,7 +166,7 @@ def _by_size(ax: Axes, found: MaskReport) -> None:
 
 def _regions(found: MaskReport) -> Figure:
     figure, axes = draw.panels(3 * len(found.crops), 3, (3.4, 3.2))
-    draw.headed(figure, "truth green, predicted in the true box red, truth through the grid blue")
+    draw.headed(figure, "truth green, predicted in the true box red, training target blue")
     for row, crop in enumerate(found.crops):
         plain, said, perfect = axes[3 * row : 3 * row + 3]
         truth = Instances.from_masks(crop.truth[None])
@@ -178,7 +178,7 @@ def _regions(found: MaskReport) -> Figure:
         said.set_title("probability that the head gives", fontsize=8)
         figure.colorbar(shown, ax=said, fraction=0.046)
         draw.outline(said, truth, draw.TRUTH, "solid")
-        draw.image(perfect, crop.pixels, f"through {found.grid} x {found.grid}: Dice {crop.limit:.3f}")
+        draw.image(perfect, crop.pixels, f"training target, {found.grid} x {found.grid}: Dice {crop.target:.3f}")
         draw.outline(perfect, truth, draw.TRUTH, "solid")
         draw.outline(perfect, Instances.from_masks(crop.perfect[None]), "#2979ff", "dashed")
         for ax in (said, perfect):

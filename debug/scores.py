@@ -89,8 +89,8 @@ def measure(case: Case, kept: list[Seen]) -> Scores:
 def save(case: Case, temperature: float, keys: list[str], path: Path) -> None:
     """Write the weights with the classifier's logits divided by the temperature, and in their JSON what it was fitted on.
 
-    The stored score threshold moves along, so that the same detections are called. Raises InputError for the file that
-    the weights came from.
+    The stored score threshold and the model's least score move along, so that the same detections are made and called.
+    Raises InputError for the file that the weights came from.
     """
     if path.resolve() == case.path.resolve():
         raise InputError(f"--save {path}: that is the file that was loaded; name another")
@@ -101,6 +101,9 @@ def save(case: Case, temperature: float, keys: list[str], path: Path) -> None:
         tensors[key] = tensors[key] / temperature
     threshold = calibration.scaled(case.inference.score_threshold, temperature)
     meta["thresholds"] = to_dict(replace(case.inference, score_threshold=threshold))
+    least = calibration.scaled(case.model.config.box_score_min, temperature)
+    model = {**meta["config"]["model"], "box_score_min": least}
+    meta["config"] = {**meta["config"], "model": model}
     meta["temperature"] = temperature * meta.get("temperature", 1.0)  # calibrated twice: the two multiply
     meta["calibrated_on"] = {"images": keys, "count": len(keys)}
     weights.write(path, tensors, meta)
@@ -119,23 +122,28 @@ def lines(found: Scores) -> list[str]:
         f"  authentic images with a proposal at or above {found.used.threshold:g}: "
         f"{found.false_alarms} of {found.authentic_images}",
         f"  F1 over proposals: {number(found.used.f1)} at {found.used.threshold:g} (used), {number(found.best_cut.f1)} at "
-        f"{number(found.best_cut.threshold)} (best), {number(found.held_out_f1)} with the best of the other half of the images",
+        f"{found.best_cut.threshold if found.forged else 'n/a'} (best), {number(found.held_out_f1)} with the best of the other "
+        "half of the images",
     ]
     return [*out, *_calibration_lines(found), *_size_lines(found), *_top_lines(found), f"verdict: {verdict(found)}"]
 
 
 def _calibration_lines(found: Scores) -> list[str]:
     c = found.calibration
+    said = (
+        f"  of the {c.proposals} proposals above the model's least score {found.score_min:g}, which can become detections:\n"
+        f"    calibration error {number(c.error, 4)}, chance alone makes up to {number(c.chance, 4)}"
+    )
     if np.isnan(c.temperature):
-        return [f"  calibration error {number(c.error)}; temperature n/a: it takes forged and authentic proposals"]
+        return [f"{said}; temperature n/a: it takes forged and authentic proposals among them"]
     edge = " (at the end of what is looked at: it says nothing)" if calibration.ran_away(c.temperature) else ""
     if np.isnan(c.held_out_error):
         honest = "; held out n/a: each half of the images needs forged proposals"
     else:
         honest = f"; held out {c.held_out_error:.4f}, log loss {c.held_out_loss:.4f}"
     out = [
-        f"  calibration error {c.error:.4f}, log loss {c.loss:.4f}; with temperature {c.temperature:.3f}{edge} "
-        f"{c.fitted_error:.4f}, {c.fitted_loss:.4f}{honest}"
+        f"{said}, log loss {c.loss:.4f}",
+        f"    with temperature {c.temperature:.3f}{edge} {c.fitted_error:.4f}, {c.fitted_loss:.4f}{honest}",
     ]
     return out + ([f"  temperature saved in {found.saved}"] if found.saved else [])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,52 +18,19 @@ from torch import Tensor
 
 from debug.case import Case, chosen
 from debug.measures import aims, heads
-from debug.measures.aims import AIMS, Mark
+from debug.measures.aims import AIMS
 from debug.measures.course import Course, course
 from debug.measures.heads import Heads
 from debug.measures.parts import changed, frozen_tensors, grouped, parts_of, relative_change
+from debug.measures.stages import After, Moved, StagesReport
 from debug.pictures.stages import figures
-from debug.probe import Probe, drawn_only, run
+from debug.probe import Probe, run
 from forgery_rcnn.config import InferenceConfig, RunConfig, Stage, from_dict
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.engine import checkpoints
 from forgery_rcnn.engine.state import RunState
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What a stage did to the weights. parts: part -> |best - start| / |start|, NaN where |start| is 0, {} where the start
-    cannot be had; why: then the reason; frozen: tensors that the stage freezes; drifted: those that changed all the same."""
-
-    parts: dict[str, float]
-    why: str
-    frozen: int
-    drifted: list[str]
-
-
-@dataclass(frozen=True)
-class After:
-    """One stage, with its best weights. scored: on what the stage is scored on; train: on training images, None where
-    those are the same. course: None where the log has no line of it."""
-
-    stage: Stage
-    course: Course | None
-    moved: Moved
-    scored: Heads
-    train: Heads | None
-    marks: dict[str, Mark]
-    diagnosis: str
-
-
-@dataclass(frozen=True)
-class StagesReport:
-    """Stages that have best weights, in order; missing: names of those that have none. log: for the picture."""
-
-    stages: list[After]
-    missing: list[str]
-    log: list[dict[str, Any]] = drawn_only()
 
 
 def measure(case: Case, kept: list[Any]) -> StagesReport:
@@ -110,10 +77,11 @@ def _after(case: Case, stage: Stage, path: Path, start: Mapping[str, Tensor] | N
     went = course([line for line in case.log if line["stage"] == stage.name], restored.meta.get("epoch", 0))
     inference = from_dict(InferenceConfig, restored.meta.get("thresholds", {}))
     mine = replace(case, model=restored.model.to(case.model.device), inference=inference)
+    # The images that open_case chooses for the stage, so that a number here is the number of the other probes.
     own, unseen, train = case.split.named(stage.subset), case.split.validation, None
     if stage.subset == "full" and unseen:
-        half = -(-case.job.count // 2)
-        scored, train = _heads(mine, chosen(unseen, half)), _heads(mine, chosen(own, half))
+        scored = _heads(mine, chosen(unseen, case.job.count))
+        train = _heads(mine, chosen(own, -(-case.job.count // 2)))
     else:
         scored = _heads(mine, chosen(own, case.job.count))
     marked = aims.marks(stage, scored)
@@ -144,12 +112,11 @@ def lines(found: StagesReport) -> list[str]:
     for after in found.stages:
         out += [f"stage {after.stage.name} ({after.stage.subset}), {_images(after)}", *_course(after.course)]
         for name, mark in after.marks.items():
-            judged = aims.judged(after.marks, name)
-            value = f"{mark.value:.3f}" if mark.passed is not None else "n/a"
-            on_training = f"   training {_number(getattr(after.train, name))}" if after.train else ""
+            on_training = f"   training {_number(getattr(after.train, name).value)}" if after.train else ""
             sign = ">" if name == "of1" and after.stage.subset == "full" else ">="
+            value = f"{mark.found} ({aims.sampled(name, mark)})" if mark.judged != "n/a" else "n/a"
             out.append(
-                f"  {judged:<5}{AIMS[name].head}: {AIMS[name].said} {value}, aim {sign} {mark.aim:.3f}{on_training}"
+                f"  {mark.judged:<9}{AIMS[name].head}: {AIMS[name].said} {value}, aim {sign} {mark.aim:.3f}{on_training}"
             )
         out += [*_movement(after.moved), f"  diagnosis: {after.diagnosis}"]
     out += [f"stage {name}: no best weights yet" for name in found.missing]
@@ -161,7 +128,7 @@ def _number(value: float) -> str:
 
 
 def _images(after: After) -> str:
-    of = f"{after.scored.images} images, {after.scored.forged} forged"
+    of = f"{after.scored.images} image{'s' * (after.scored.images != 1)}, {after.scored.forged} forged"
     train = f"; training: {after.train.images}, {after.train.forged} forged" if after.train else ""
     return f"{'validation: ' if after.train else ''}{of}{train}"
 
@@ -202,11 +169,14 @@ def verdict(found: StagesReport) -> str:
         before = ", ".join(_reached(after) for after in found.stages[:first])
         return found.stages[first].diagnosis + (f"; before it {before}" if before else "")
     rest = f"; no weights yet of {', '.join(found.missing)}" if found.missing else ""
-    return f"every stage meets its aim: {', '.join(_reached(after) for after in found.stages)}{rest}"
+    doubts = [f"{a.stage.name} {aims.phrases(names, a.marks)}" for a in found.stages if (names := aims.unsure(a.marks))]
+    all_ = "no stage clearly misses its aim" if doubts else "every stage meets its aim"
+    doubt = f"; not sure: {', '.join(doubts)}" if doubts else ""
+    return f"{all_}: {', '.join(_reached(after) for after in found.stages)}{doubt}{rest}"
 
 
 def _reached(after: After) -> str:
-    return f"{after.stage.name} oF1 {after.scored.of1:.2f} (aim {after.marks['of1'].aim:.2f})"
+    return f"{after.stage.name} oF1 {after.scored.of1.value:.2f} (aim {after.marks['of1'].aim:.2f})"
 
 
 PROBE = Probe("stages", "After each stage: what overfit, what moved, which head fails?", measure, lines, figures)

@@ -39,19 +39,17 @@ def scaled(score: float, temperature: float) -> float:
 def reliability(scores: np.ndarray, positive: np.ndarray, bins: int = 10) -> np.ndarray:
     """(N,) scores 0..1, (N,) bool -> (B, 3) float64: mean score, share of positives, count; B <= bins, by score.
 
-    Bins hold equally many, but for equal scores, which stay together. (0, 3) for N = 0.
+    Bins are equally wide, from 0 to 1; empty ones are left out. Equally full ones would put the few positives among many
+    proposals into one bin. (0, 3) for N = 0.
 
-    >>> reliability(np.array([0.1, 0.3, 0.8, 0.8]), np.array([False, False, True, False]), 2).tolist()
-    [[0.2, 0.0, 2.0], [0.8, 0.5, 2.0]]
+    >>> reliability(np.array([0.1, 0.3, 0.8, 1.0]), np.array([False, False, True, False]), 2).tolist()
+    [[0.2, 0.0, 2.0], [0.9, 0.5, 2.0]]
     """
-    if not len(scores):
-        return np.zeros((0, 3))
-    ordered = np.sort(scores)
-    starts = np.unique(ordered[np.linspace(0, len(scores), bins, endpoint=False).astype(int)])
-    which = np.searchsorted(starts, scores, "right") - 1
-    count = np.bincount(which, minlength=len(starts))
-    sums = [np.bincount(which, values, len(starts)) for values in (scores, positive)]
-    return np.stack([sums[0] / count, sums[1] / count, count], axis=1)
+    which = np.minimum((np.asarray(scores) * bins).astype(int), bins - 1)
+    count = np.bincount(which, minlength=bins)
+    sums = [np.bincount(which, values, bins) for values in (scores, positive)]
+    full = count > 0
+    return np.stack([sums[0][full] / count[full], sums[1][full] / count[full], count[full]], axis=1)
 
 
 def expected_error(scores: np.ndarray, positive: np.ndarray, bins: int = 10) -> float:
@@ -64,6 +62,19 @@ def expected_error(scores: np.ndarray, positive: np.ndarray, bins: int = 10) -> 
     if not len(found):
         return math.nan
     return float(np.average(np.abs(found[:, 0] - found[:, 1]), weights=found[:, 2]))
+
+
+def error_by_chance(scores: np.ndarray, rng: np.random.Generator, draws: int = 400) -> float:
+    """(N,) scores 0..1 -> the `expected_error` that only 1 in 20 such sets would exceed if each score were the true
+    probability of its own, independent proposal; NaN for N = 0. Few proposals err by chance.
+
+    >>> [round(error_by_chance(np.full(n, 0.5), np.random.default_rng(0)), 2) for n in (10, 1000)]
+    [0.3, 0.03]
+    """
+    if not len(scores):
+        return math.nan
+    drawn = [expected_error(scores, rng.random(len(scores)) < scores) for _ in range(draws)]
+    return float(np.quantile(drawn, 0.95))
 
 
 def log_loss(margins: np.ndarray, positive: np.ndarray, temperature: float = 1.0) -> float:

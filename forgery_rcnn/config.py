@@ -236,8 +236,10 @@ class RunConfig:
     """Seconds between resumable checkpoints; 0 saves after every step. Ends of stages and Ctrl-C always save."""
     tensorboard: bool = True
     watch: int = 32
-    """Forged images, of those that a stage is scored on, whose features' separability is measured after each epoch (it
-    takes four); the boxes of the first go to boxes.jsonl. 0 = neither."""
+    """Forged images whose features' separability is measured (it takes eight), the same in all stages: of the validation
+    split, filled up from the training images, the overfitted ones last. Measured each time that as many images have been
+    trained on, and in a stage's last epoch. The boxes of the first forged image that a stage is scored on go to
+    boxes.jsonl after every epoch. 0 = neither."""
     collapse_after: int = 3
     """Evaluations in a row in which every image gets the same answer, none is flagged, or the score is a trivial
     baseline's, after which the run says so and names the likely cause; 0 = never."""

@@ -16,7 +16,8 @@ import numpy as np
 from forgery_rcnn import ranking
 from forgery_rcnn.bootstrap import Interval, Resampling
 
-FEWEST = 4  # images with both labels, below which nothing is said
+FEWEST = 8  # images with both labels, below which nothing is said: one region more or less moves the number too far
+FEW = 10  # images, below which a bootstrap over them is too narrow to be shown
 FOLDS = 10
 RIDGE = 0.1  # added to a kernel whose diagonal is 1 on average
 LARGE = 0.9  # mean difference that is counted, in the vectors' own unit
@@ -74,7 +75,7 @@ class Separation:
 def separability(vectors: np.ndarray, forged: np.ndarray, groups: np.ndarray) -> float:
     """(N, D), (N,) bool, (N,) whole numbers of images -> AUC of a linear probe on images held out, 0.5 = chance.
 
-    NaN for fewer than four images that have both labels.
+    NaN for fewer than eight images that have both labels.
     """
     vectors, forged, groups = paired_only(vectors, forged, groups)
     if not len(groups) or groups[-1] + 1 < FEWEST:
@@ -122,7 +123,7 @@ def _operator(vectors: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def separation(vectors: np.ndarray, forged: np.ndarray, groups: np.ndarray) -> Separation | None:
-    """(N, D), (N,) bool, (N,) image -> Separation; None for fewer than four images that have both labels."""
+    """(N, D), (N,) bool, (N,) image -> Separation; None for fewer than eight images that have both labels."""
     vectors, forged, groups = paired_only(vectors, forged, groups)
     if not len(groups) or groups[-1] + 1 < FEWEST:
         return None
@@ -187,8 +188,11 @@ def rise(before: Cloud, after: Cloud) -> Interval:
 
 
 def _over_images(groups: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Interval:
-    """(N,) groups 0..G-1, a statistic of row numbers -> its value on all rows, and its interval over images."""
+    """(N,) groups 0..G-1, a statistic of row numbers -> its value on all rows, and its interval over images,
+    whose bounds are NaN for fewer than ten."""
     rows = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
+    if len(rows) < FEW:
+        return Interval(statistic(np.arange(len(groups))), math.nan, math.nan, len(rows))
     return Resampling().of(lambda images: statistic(np.concatenate([rows[image] for image in images])), len(rows))
 
 

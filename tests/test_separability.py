@@ -83,18 +83,28 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     )
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_fewer_than_four_images_say_nothing(count: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_fewer_than_eight_images_say_nothing(count: int) -> None:
     some = count > GROUPS
     assert math.isnan(separability(planted(0)[some], FORGED[some], GROUPS[some]))
     assert separation(planted(0)[some], FORGED[some], GROUPS[some]) is None
 
 
-def test_four_images_of_one_pair_are_measured() -> None:
-    some = np.isin(np.arange(len(GROUPS)), [0, 2, 4, 6, 8, 10, 12, 14])
+def test_eight_images_of_one_pair_are_measured_without_an_interval() -> None:
+    some = (np.arange(len(GROUPS)) % 2 == 0) & (GROUPS < 8)
     found = separation(planted(0)[some], FORGED[some], GROUPS[some])
-    assert found is not None and (found.images, found.regions) == (4, 8)
-    assert 0 <= found.auc.value <= 1 and found.auc_chance.p >= 1 / 30, "16 ways to deal: p cannot be small"
+    assert found is not None and (found.images, found.regions) == (8, 16)
+    assert 0 <= found.auc.value <= 1 and math.isnan(found.auc.low) and math.isnan(found.auc.high)
+    some = (np.arange(len(GROUPS)) % 2 == 0) & (GROUPS < 10)
+    found = separation(planted(0)[some], FORGED[some], GROUPS[some])
+    assert found is not None and found.auc.low <= found.auc.value <= found.auc.high
+
+
+def test_p_is_uniform_where_an_image_has_one_forged_region_and_five_controls() -> None:
+    groups, forged = np.repeat(np.arange(16), 6), np.tile([True] + [False] * 5, 16)
+    vectors = [np.random.default_rng(seed).normal(size=(96, 32)) for seed in range(40)]
+    p = [found.auc_chance.p for v in vectors if (found := separation(v, forged, groups)) is not None]
+    assert len(p) == 40 and sum(each <= 0.05 for each in p) <= 6 and 0.35 < np.mean(p) < 0.65
 
 
 def test_vectors_that_never_change_hold_nothing() -> None:
@@ -135,8 +145,8 @@ def test_a_cue_that_is_lost_between_two_sets_is_seen() -> None:
 
 def test_it_is_fast_and_gives_the_same_twice() -> None:
     rng = np.random.default_rng(8)
-    vectors, groups = rng.normal(size=(64, 256)).astype(np.float32), np.arange(64) // 2
-    forged = np.arange(64) % 2 == 0
+    vectors, groups = rng.normal(size=(384, 256)).astype(np.float32), np.arange(384) // 12
+    forged = np.arange(384) % 6 == 0  # 32 images of two regions with five controls each
     answers, seconds = set(), []
     for _ in range(5):
         began = time.thread_time()

@@ -13,9 +13,9 @@ from torchvision.ops.boxes import clip_boxes_to_image
 from debug.case import Specimen
 from forgery_rcnn import ranking
 from forgery_rcnn.data import images as reader
+from forgery_rcnn.models.anatomy import MATCH
 
 IOUS = (0.3, 0.5, 0.7)
-FOUND = 0.5  # IoU from which the box head is trained to call a proposal forged (anatomy.MATCH)
 BINS = np.linspace(0, 1, 26)  # of objectness
 TOP, THUMBNAIL = 20, 384  # proposals on a picture, pixels of its long side
 KINDS = ("matching a region", "background, forged image", "background, authentic image")
@@ -77,7 +77,7 @@ def look(specimen: Specimen) -> Seen:
         (true[:, 2:] - true[:, :2]).double().cpu().numpy(),
         *(best(overlap) for overlap in (anchors, after, kept)),
         first=np.stack([first_place(kept.cpu().numpy(), iou) for iou in IOUS]),
-        hits=(anchors >= FOUND).sum(dim=1).cpu().numpy(),
+        hits=(anchors >= MATCH).sum(dim=1).cpu().numpy(),
         anchors=len(a.anchors),
         levels=_levels(specimen, anchors, moved, kept),
         matched=pairs.double().cpu().numpy(),
@@ -119,7 +119,7 @@ def _levels(specimen: Specimen, anchors: Tensor, moved: Tensor, kept: Tensor) ->
     out[0] = a.anchor_levels[anchors.argmax(dim=1)].cpu().numpy()
     out[2] = specimen.model.roi_heads.box_roi_pool.map_levels([true]).cpu().numpy()
     for region, overlaps in enumerate(kept if kept.shape[1] else ()):
-        if overlaps.max() >= FOUND:
+        if overlaps.max() >= MATCH:
             same = (moved == a.proposals.boxes[overlaps.argmax()]).all(dim=1)
             levels = a.anchor_levels[same].unique()
             out[1, region] = int(levels[0]) if len(levels) == 1 else -1

@@ -21,7 +21,9 @@ SEPARATES = 0.8  # AUC, and share of pairs of images in order, from which the cl
 PARTED = 0.5  # F1 over proposals at the best threshold, below which none parts them: called wrongly, or missed, more often than not
 REACHED = 0.5  # share of the regions that must have a forged proposal, or else the classifier has little to call
 F1_OFF = 0.05  # F1 that another threshold must bring on images it was not chosen on
-ECE_OFF = 0.05  # calibration error from which scores are not to be read as probabilities
+ECE_OFF = 0.05  # calibration error from which scores are not to be read as probabilities, if chance does not make it
+
+JUDGED = 8  # images from which calibration is judged: the proposals of one are not independent
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,12 @@ class Scores:
 
 
 def summarised(seen: Sequence[Seen], threshold: float, score_min: float) -> Scores:
-    """Images, at least one -> Scores. threshold: used by the inference; score_min: the model's own cut."""
+    """Images, at least one -> Scores. threshold: used by the inference; score_min: the model drops what is not above it,
+    so no lower threshold is used or advised, and calibration is judged on what is above."""
+    threshold = max(threshold, score_min)
     margins, ious = (np.concatenate([getattr(s, name) for s in seen]) for name in ("margins", "ious"))
-    forged = ious >= MATCH
+    forged, scores = ious >= MATCH, scores_of(margins)
+    able = scores > score_min
     halves = np.repeat(np.arange(len(seen)) % 2 == 0, [len(s.margins) for s in seen])
     regions = [region for s in seen for region in s.regions]
     best = [_best(s) for s in seen]
@@ -136,10 +141,10 @@ def summarised(seen: Sequence[Seen], threshold: float, score_min: float) -> Scor
         authentic_images=len(authentic),
         false_alarms=sum(b.authentic >= threshold for b in authentic),
         score_min=score_min,
-        used=cut_at(scores_of(margins), forged, threshold),
-        best_cut=best_cut(scores_of(margins), forged),
-        held_out_f1=held_out_f1(scores_of(margins), forged, halves),
-        calibration=calibrated(margins, forged, halves),
+        used=cut_at(scores, forged, threshold),
+        best_cut=best_cut(scores, forged, score_min),
+        held_out_f1=held_out_f1(scores, forged, halves, score_min),
+        calibration=calibrated(margins[able], forged[able], halves[able]),
         sizes=_sizes(regions),
         top={s.key: s.top for s in seen},
         seen=list(seen),
@@ -195,26 +200,28 @@ def verdict(found: Scores) -> str:
     used, best = found.used, found.best_cut
     if found.held_out_f1 > used.f1 + F1_OFF:
         return (
-            f"the classifier separates ({said}) but the threshold is off: --inference.score-threshold {best.threshold:.2f} "
+            f"the classifier separates ({said}) but the threshold is off: --inference.score-threshold {best.threshold} "
             f"gives F1 {best.f1:.3f} over proposals ({found.held_out_f1:.3f} on images it was not chosen on), "
             f"{used.threshold:g} gives {used.f1:.3f}"
         )
-    if (why := _no_probabilities(found.calibration)) is not None:
+    few = found.images < JUDGED
+    if not few and (why := _no_probabilities(found.calibration)) is not None:
         return f"the classifier separates ({said}) but its scores are no probabilities: {why}"
-    return f"fine: the classifier separates forged from authentic proposals, {said}; F1 {number(used.f1)} at {used.threshold:g}"
+    calls = f"F1 {number(used.f1)} at {used.threshold:g}" + few * "; too few images to judge calibration"
+    return f"fine: the classifier separates forged from authentic proposals, {said}; {calls}"
 
 
 def _no_probabilities(found: Calibration) -> str | None:
     """How far scores are from probabilities, and whether a temperature mends it; None where they are near enough."""
-    mended = not ran_away(found.temperature) and found.held_out_error < found.error
-    if found.error > ECE_OFF and mended:
+    if not found.error > max(ECE_OFF, found.chance):
+        return None
+    said = f"calibration error {found.error:.3f} over the {found.proposals} proposals that can become detections"
+    if not ran_away(found.temperature) and found.held_out_error < found.error:
         return (
-            f"calibration error {found.error:.3f}, {found.held_out_error:.3f} on held-out images with a temperature near "
-            f"{found.temperature:.2f}: --save FILE"
+            f"{said}, {found.held_out_error:.3f} on held-out images with a temperature near {found.temperature:.2f}: "
+            "--save FILE"
         )
-    if found.error > 2 * ECE_OFF:  # so large an error is no accident of few proposals in a bin
-        return f"calibration error {found.error:.3f}, and these images give no temperature that mends it: look at more of them"
-    return None
+    return f"{said}, and these images give no temperature that mends it: look at more of them"
 
 
 def _not_separated(found: Scores) -> str | None:
@@ -228,7 +235,7 @@ def _not_separated(found: Scores) -> str | None:
     if auc < SEPARATES or found.auc.low <= 0.5:
         return f"AUC {found.auc} over {found.forged} forged of {found.proposals} proposals"
     if found.best_cut.f1 < PARTED:
-        return f"AUC {found.auc}, yet no threshold parts them: the best, {found.best_cut.threshold:.2f}, gives F1 {found.best_cut.f1:.3f}"
+        return f"AUC {found.auc}, yet no threshold parts them: the best, {found.best_cut.threshold}, gives F1 {found.best_cut.f1:.3f}"
     return None
 
 

@@ -26,11 +26,11 @@ CROP, MOST = 160, 3  # pixels of the long side of a crop, crops kept per image
 class Crop:
     """One region and its surroundings, c pixels high and wide or less. title; pixels: (h, w, 3) uint8; truth, perfect:
     (h, w) bool, perfect is the truth through the model's grid; probability: (h, w) float32, what the head says; given,
-    limit: Dice of the predicted and the perfect mask, of the whole region in the original frame."""
+    target: Dice of the predicted and the perfect mask, of the whole region in the original frame."""
 
     title: str
     given: float
-    limit: float
+    target: float
     pixels: np.ndarray
     truth: np.ndarray
     perfect: np.ndarray
@@ -42,9 +42,10 @@ class Seen:
     """The G true regions of one image; every Dice is measured on masks in the original frame.
 
     areas: (G,) pixels of the mask at the model's input size. given: (G,) Dice of the predicted mask in the true box;
-    sweep: (G, 19) the same at each of THRESHOLDS; filled: (G,) Dice of the true box all forged. limit: side of a grid ->
-    (G,) Dice of the truth through it; input_limit: (G,) Dice of the truth at the model's input size.
-    own: (G,) Dice of the best-scored detection whose box has IoU >= 0.5 with the region's, NaN for none; own_limit: (G,)
+    sweep: (G, 19) the same at each of THRESHOLDS; filled: (G,) Dice of the true box all forged. target: side of a grid
+    -> (G,) Dice of the truth through it, pasted back: what the head is trained to give, and no limit to what it can;
+    at_input: (G,) Dice of the truth at the model's input size.
+    own: (G,) Dice of the best-scored detection whose box has IoU >= 0.5 with the region's, NaN for none; own_target: (G,)
     Dice of the truth through the model's grid in that detection's box. grid: the model's side; threshold: as it is used.
     """
 
@@ -52,10 +53,10 @@ class Seen:
     given: np.ndarray
     sweep: np.ndarray
     filled: np.ndarray
-    limit: dict[int, np.ndarray]
-    input_limit: np.ndarray
+    target: dict[int, np.ndarray]
+    at_input: np.ndarray
     own: np.ndarray
-    own_limit: np.ndarray
+    own_target: np.ndarray
     grid: int
     threshold: float
     crops: list[Crop]
@@ -76,20 +77,20 @@ def look(specimen: Specimen) -> Seen:
     own, boxes = _own(specimen)
     again = stretched(specimen, boxes, through(small, boxes, side))
     given = swept[:, -1]
-    limit = {m: dices([p >= LEARNT for p in maps], truth.masks) for m, maps in sorted(perfect.items())}
+    target = {m: dices([p >= LEARNT for p in maps], truth.masks) for m, maps in sorted(perfect.items())}
     return Seen(
         small.sum(axis=(1, 2)).astype(float),
         given,
         sweep=swept[:, :-1],
         filled=dices([_filled(box, a.original) for box in truth.boxes], truth.masks),
-        limit=limit,
-        input_limit=dices([reader.resized_mask(mask, a.original) for mask in small], truth.masks),
+        target=target,
+        at_input=dices([reader.resized_mask(mask, a.original) for mask in small], truth.masks),
         own=own,
-        own_limit=np.where(np.isnan(own), np.nan, dices([p >= LEARNT for p in again], truth.masks)),
+        own_target=np.where(np.isnan(own), np.nan, dices([p >= LEARNT for p in again], truth.masks)),
         grid=side,
         threshold=used,
         crops=[
-            _crop(specimen, i, (said[i], perfect[side][i]), (given[i], limit[side][i]))
+            _crop(specimen, i, (said[i], perfect[side][i]), (given[i], target[side][i]))
             for i in range(len(truth))[:MOST]
         ],
     )

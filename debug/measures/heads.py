@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torchvision.ops import boxes as box_ops
+from torchvision.ops import box_iou
 
 from debug.case import Specimen
+from debug.measures import grids
+from debug.measures.proposals import nearest
+from debug.measures.regions import over_images
 from forgery_rcnn import metrics
+from forgery_rcnn.bootstrap import Interval, Resampling, wilson
 from forgery_rcnn.inference import pipeline
-from forgery_rcnn.models.anatomy import MATCH, NEAR, mask_branch
-from forgery_rcnn.models.mask_rcnn import in_original_frame
+from forgery_rcnn.models.anatomy import MATCH, best_overlap, mask_branch
 from forgery_rcnn.ranking import auc
 
 
 @dataclass(frozen=True)
 class ImageHeads:
     """One image with G true regions and P proposals. found: (G,) bool, a proposal overlaps it (IoU >= 0.5); overlaps: IoU
-    of the refined box of each proposal that does, with the region that it overlaps most; scores: (P,) probability of
-    forged; matched: (P,) bool; other: (P,) bool, far from every region (IoU < 0.3), those between are neither: half a
-    region is half forged; called: a matched proposal scores above the threshold, None = no true region; dice: (G,) of the
-    mask given the true box; of1; trivial: oF1 of calling everything authentic, everything forged."""
+    of the refined box of each proposal that does, with the region that it overlaps most; margins: (P,) logit of forged
+    less that of authentic; matched: (P,) bool, forged by the rule of the training (IoU >= 0.5); called: a matched proposal
+    scores at or above the threshold, None = no true region; dice: (G,) of the mask given the true box; of1; trivial: oF1
+    of calling everything authentic, everything forged."""
 
     found: np.ndarray
     overlaps: np.ndarray
-    scores: np.ndarray
+    margins: np.ndarray
     matched: np.ndarray
-    other: np.ndarray
     called: bool | None
     dice: np.ndarray
     of1: float
@@ -39,17 +39,19 @@ class ImageHeads:
 
 @dataclass(frozen=True)
 class Heads:
-    """Over images; NaN where there is nothing to measure. recall: share of true regions that a proposal overlaps; box: mean
-    IoU of matched proposals after the box regressor; auc: of the scores, matched against other proposals; called: share of
-    forged images with a matched proposal above the threshold; dice: mean, of masks given the true boxes; of1: mean;
-    baseline: the better of its two trivial baselines; images; forged: those with a region."""
+    """Over images, each with its 95 % interval: Wilson's of the shares, a bootstrap over images of the others; NaN where
+    there is nothing to measure. recall: share of true regions that a proposal overlaps; box: mean IoU of matched
+    proposals after the box regressor; auc: of the margins, matched against all other proposals; called: share of forged
+    images with a matched proposal at or above the threshold; dice: mean, of masks given the true boxes; of1: mean; lead:
+    oF1 above baseline, the better of its two trivial baselines; images; forged: those with a region."""
 
-    recall: float
-    box: float
-    auc: float
-    called: float
-    dice: float
-    of1: float
+    recall: Interval
+    box: Interval
+    auc: Interval
+    called: Interval
+    dice: Interval
+    of1: Interval
+    lead: Interval
     baseline: float
     images: int
     forged: int
@@ -59,59 +61,56 @@ def heads_of(specimen: Specimen) -> ImageHeads:
     """One opened image -> ImageHeads."""
     found, truth = specimen.anatomy, specimen.truth
     regions = found.proposals
-    scores, none = regions.scores.cpu().numpy(), np.zeros(0, np.float32)
+    margins = (regions.logits[:, 1] - regions.logits[:, 0]).double().cpu().numpy()
     chosen = pipeline.selected(found.prediction, specimen.inference).instances
     of1 = metrics.image_score(chosen if len(chosen) else None, specimen.true)
     trivial = (float(specimen.true is None), metrics.all_forged(specimen.true))
-    if not len(truth):
-        nowhere = np.zeros(len(scores), bool)
-        return ImageHeads(none.astype(bool), none, scores, nowhere, ~nowhere, None, none, of1, trivial)
-    before = box_ops.box_iou(truth.fitted, regions.boxes).cpu().numpy()
-    after = box_ops.box_iou(truth.fitted, regions.refined).cpu().numpy()
-    nearest = before.max(axis=0, initial=0)
-    matched = nearest >= MATCH
-    overlaps = after[before.argmax(axis=0), np.arange(len(scores))][matched]
-    called = bool((scores[matched] > specimen.inference.score_threshold).any())
-    hit = before.max(axis=1, initial=0) >= MATCH
-    return ImageHeads(hit, overlaps, scores, matched, nearest < NEAR, called, _dice(specimen), of1, trivial)
+    ious, which = nearest(regions.boxes, truth.fitted)
+    matched = ious >= MATCH
+    overlaps, called = np.zeros(0), None
+    if len(truth):
+        after = box_iou(truth.fitted, regions.refined).cpu().numpy()
+        overlaps = after[which, np.arange(len(margins))][matched]
+        called = bool((regions.scores.cpu().numpy()[matched] >= specimen.inference.score_threshold).any())
+    hit = best_overlap(truth.fitted, regions.boxes).cpu().numpy() >= MATCH
+    return ImageHeads(hit, overlaps, margins, matched, called, _dice(specimen), of1, trivial)
 
 
 def _dice(specimen: Specimen) -> np.ndarray:
     """(G,) Dice of the mask head's mask of each true region, its true box given; in the original frame."""
     found, truth = specimen.anatomy, specimen.truth
-    grids = mask_branch(specimen.model, found.levels, truth.fitted, found.fitted)
-    given = in_original_frame(
-        truth.fitted, grids, torch.ones(len(truth)), found.original, found.fitted, specimen.inference.mask_threshold
-    )
-    return np.array(
-        [
-            metrics.dice(int((mask & true).sum()), int(mask.sum()), int(true.sum()))
-            for mask, true in zip(given.instances.masks(), truth.masks, strict=True)
-        ]
-    )
+    own = mask_branch(specimen.model, found.levels, truth.fitted, found.fitted)
+    maps = grids.stretched(specimen, truth.fitted, own)
+    return grids.dices([p >= specimen.inference.mask_threshold for p in maps], truth.masks)
 
 
 def together(seen: Sequence[ImageHeads]) -> Heads:
     """Images, at least one -> Heads: every region, proposal and image counts the same."""
     called = [image.called for image in seen if image.called is not None]
-    scores, matched, other = (
-        np.concatenate([getattr(image, name) for image in seen]) for name in ("scores", "matched", "other")
-    )
-    clear = matched | other
+    found = np.concatenate([image.found for image in seen])
+    of1, trivial = np.array([image.of1 for image in seen]), np.array([image.trivial for image in seen])
+    better = trivial[:, trivial.mean(axis=0).argmax()]
     return Heads(
-        recall=_mean(image.found for image in seen),
-        box=_mean(image.overlaps for image in seen),
-        auc=auc(scores[clear], matched[clear]),
-        called=float(np.mean(called)) if called else math.nan,
-        dice=_mean(image.dice for image in seen),
-        of1=float(np.mean([image.of1 for image in seen])),
-        baseline=float(np.mean([image.trivial for image in seen], axis=0).max()),
+        recall=wilson(int(found.sum()), len(found)),
+        box=_pooled([image.overlaps for image in seen]),
+        auc=Resampling().of(lambda drawn: _auc(seen, drawn), len(seen)),
+        called=wilson(sum(called), len(called)),
+        dice=_pooled([image.dice for image in seen]),
+        of1=Resampling().mean(of1),
+        lead=Resampling().mean(of1 - better),
+        baseline=float(better.mean()),
         images=len(seen),
         forged=len(called),
     )
 
 
-def _mean(several: Iterable[np.ndarray]) -> float:
-    """Mean of all numbers of all arrays; NaN of none."""
-    values = np.concatenate(list(several))
-    return float(values.mean()) if len(values) else math.nan
+def _auc(seen: Sequence[ImageHeads], drawn: np.ndarray) -> float:
+    """AUC of the proposals of the images of these indices, as debug.scores has it."""
+    margins, matched = (np.concatenate([getattr(seen[i], name) for i in drawn]) for name in ("margins", "matched"))
+    return auc(margins, matched)
+
+
+def _pooled(several: Sequence[np.ndarray]) -> Interval:
+    """Values of each image -> mean of all, interval over the images that have any."""
+    images = np.repeat(np.arange(len(several)), [len(values) for values in several])
+    return over_images(np.concatenate(several), images)

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from debug.case import Case
-from debug.measures.anchors import FOUND, IOUS, Picture, Seen
+from debug.measures.anchors import IOUS, Picture, Seen
 from debug.measures.proposals import by_size, mean
 from debug.measures.reach import by_chance, by_shape
 from debug.probe import drawn_only
 from forgery_rcnn.bootstrap import Interval, Resampling, wilson
+from forgery_rcnn.models.anatomy import MATCH
 
 STEPS = (1, 3, 10, 30, 100, 300, 1000, 3000)  # numbers of proposals
 SHOWN = 4  # pictures
@@ -89,7 +90,7 @@ def measure(case: Case, kept: list[Seen]) -> RpnReport:
         moving=tuple(mean(iou) for iou in np.concatenate([seen.matched for seen in kept], axis=1)),
         missed={cause: int((missed == cause).sum()) for cause in CAUSES},
         beyond=beyond,
-        beyond_by_shape=int((by_shape(beyond, shapes) < FOUND).sum()),
+        beyond_by_shape=int((by_shape(beyond, shapes) < MATCH).sum()),
         levels=_level_table(np.concatenate([s.levels for s in kept], axis=1), sized, len(config.anchor_sizes)),
         anchor_sizes=tuple(config.anchor_sizes),
         ratios=tuple(config.aspect_ratios),
@@ -124,11 +125,11 @@ def causes(anchor: np.ndarray, moved: np.ndarray, kept: np.ndarray) -> np.ndarra
     >>> causes(np.array([0.2, 0.6, 0.6, 0.2]), np.array([0.3, 0.4, 0.8, 0.9]), np.array([0.1, 0.1, 0.4, 0.6])).tolist()
     ['reach', 'moved', 'dropped', 'found']
     """
-    return np.select([kept >= FOUND, moved >= FOUND, anchor < FOUND], ["found", "dropped", "reach"], "moved")
+    return np.select([kept >= MATCH, moved >= MATCH, anchor < MATCH], ["found", "dropped", "reach"], "moved")
 
 
 def _row(name: str, found: np.ndarray, best: list[np.ndarray]) -> SizeRow:
-    return SizeRow(name, len(found), wilson(int((found >= FOUND).sum()), len(found)), *map(mean, best))
+    return SizeRow(name, len(found), wilson(int((found >= MATCH).sum()), len(found)), *map(mean, best))
 
 
 def _level_table(levels: np.ndarray, sized: dict[str, np.ndarray], count: int) -> dict[str, dict[str, list[int]]]:
@@ -141,3 +142,8 @@ def _level_table(levels: np.ndarray, sized: dict[str, np.ndarray], count: int) -
         }
         for name, row in zip(names, levels, strict=True)
     }
+
+
+def strides(count: int) -> list[int]:
+    """Pixels of the input per place of each level, finest first."""
+    return [4 * 2**level for level in range(count)]

@@ -1,4 +1,4 @@
-"""The mask head over all images: Dice in the true box, what its grid allows, and what another threshold would bring."""
+"""The mask head over all images: Dice in the true box, what its training target gives, what another threshold would bring."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SizeRow:
     regions: int
     given: float
     filled: float
-    limit: dict[int, float]
+    target: dict[int, float]
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ class MaskReport:
     """Mean Dice over true regions, original frame, intervals over images. grid: the model's side; threshold: in use.
 
     vanished: regions without a pixel at the model's input size. given: predicted, in the true box; filled: that box all
-    forged; limit: grid -> truth through it; input_limit: truth at the input size. head_loss: what the head lacks to its
-    grid's limit; grid_loss: what that lacks to 1. scatter: (3, G) side in input pixels, given, limit of the model's grid.
+    forged; target: grid -> truth through it, the head's training target pasted back: a head can be better, smooth values
+    say where inside a cell the border is. at_input: truth at the input size. beside_target: given less the target of the
+    model's grid; target_loss: what that lacks to 1. scatter: (3, G) side in input pixels, given, target.
     """
 
     images: int
@@ -65,10 +66,10 @@ class MaskReport:
     threshold: float
     given: Interval
     filled: Interval
-    limit: dict[int, Interval]
-    input_limit: Interval
-    head_loss: Interval
-    grid_loss: Interval
+    target: dict[int, Interval]
+    at_input: Interval
+    beside_target: Interval
+    target_loss: Interval
     sweep: Sweep
     own: OwnBoxes
     by_size: list[SizeRow]
@@ -81,9 +82,9 @@ def measure(case: Case, kept: list[Seen]) -> MaskReport:
     grid, used = kept[0].grid, kept[0].threshold
     images = np.repeat(np.arange(len(kept)), [len(seen.areas) for seen in kept])
     areas, given, filled, whole = (
-        np.concatenate([getattr(seen, name) for seen in kept]) for name in ("areas", "given", "filled", "input_limit")
+        np.concatenate([getattr(seen, name) for seen in kept]) for name in ("areas", "given", "filled", "at_input")
     )
-    limit = {side: np.concatenate([seen.limit[side] for seen in kept]) for side in kept[0].limit}
+    target = {side: np.concatenate([seen.target[side] for seen in kept]) for side in kept[0].target}
     return MaskReport(
         images=len(kept),
         regions=len(areas),
@@ -92,10 +93,10 @@ def measure(case: Case, kept: list[Seen]) -> MaskReport:
         threshold=used,
         given=over_images(given, images),
         filled=over_images(filled, images),
-        limit={side: over_images(values, images) for side, values in limit.items()},
-        input_limit=over_images(whole, images),
-        head_loss=over_images(limit[grid] - given, images),
-        grid_loss=over_images(1 - limit[grid], images),
+        target={side: over_images(values, images) for side, values in target.items()},
+        at_input=over_images(whole, images),
+        beside_target=over_images(given - target[grid], images),
+        target_loss=over_images(1 - target[grid], images),
         sweep=swept(np.concatenate([seen.sweep for seen in kept]), given, images, used),
         own=_own(kept, given),
         by_size=[
@@ -104,11 +105,11 @@ def measure(case: Case, kept: list[Seen]) -> MaskReport:
                 len(index),
                 mean(given[index]),
                 mean(filled[index]),
-                {side: mean(values[index]) for side, values in limit.items()},
+                {side: mean(values[index]) for side, values in target.items()},
             )
             for size, index in by_size(np.sqrt(areas)).items()
         ],
-        scatter=np.stack([np.sqrt(areas), given, limit[grid]]),
+        scatter=np.stack([np.sqrt(areas), given, target[grid]]),
         crops=_shown(kept),
     )
 
@@ -136,7 +137,7 @@ def best_place(means: np.ndarray, used: float) -> int:
 
 
 def _own(kept: list[Seen], given: np.ndarray) -> OwnBoxes:
-    own, perfect = (np.concatenate([getattr(seen, name) for seen in kept]) for name in ("own", "own_limit"))
+    own, perfect = (np.concatenate([getattr(seen, name) for seen in kept]) for name in ("own", "own_target"))
     found = ~np.isnan(own)
     return OwnBoxes(int(found.sum()), mean(own[found]), mean(given[found]), mean(perfect[found]))
 

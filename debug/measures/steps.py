@@ -1,4 +1,4 @@
-"""A few optimiser steps of a stage on a copy of the detector, as training takes them, with every part's gradient noted."""
+"""Gradients of a stage's batches at the weights as they are, and the one optimiser step that they lead to, on a copy."""
 
 from __future__ import annotations
 
@@ -23,67 +23,89 @@ Norms = dict[str, float]
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step. losses: by name; gradient: norm over all parts before clipping; gradients: norm of each part
-    that trains in it; updates: |change| / |weights| of each such part; silent: parameters whose gradient is 0 or none;
-    trouble: which loss or gradient was not finite, "" if none: then there was no update."""
+    """One batch at the weights as they are. losses: by name; gradient: norm over all parts before clipping; gradients:
+    norm of each part that trains in it; drives: loss -> part -> norm of that loss's own gradient; silent: parameters whose
+    gradient is 0 or none; targets: true regions that reached the losses; forged: of its images; trouble: which loss or
+    gradient was not finite, "" if none."""
 
     losses: Norms
     gradient: float
     gradients: Norms
-    updates: Norms
+    drives: dict[str, Norms]
     silent: frozenset[str]
+    targets: int
+    forged: int
     trouble: str
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What the steps showed. parts: part -> names of its parameters; sizes: part -> count of numbers; moving: names of
-    the parameters that the stage trains; drives: loss -> part -> norm of that loss's own gradient, on the first batch; steps;
-    frozen: count of tensors that the stage freezes; drifted: those of them that changed."""
+    """What the batches showed. parts: part -> names of its parameters; sizes: part -> count of numbers; moving: names of
+    the parameters that the stage trains; steps: a batch each; updates: part -> |change| / |weights| of the one real
+    step; losses: of the last batch before it and after; frozen: count of tensors that the stage freezes; drifted: those
+    of them that changed."""
 
     parts: dict[str, list[str]]
     sizes: dict[str, int]
     moving: list[str]
-    drives: dict[str, Norms]
     steps: list[Step]
+    updates: Norms
+    losses: tuple[float, float]
     frozen: int
     drifted: list[str]
 
 
 def take(model: Segmenter, items: Sequence[Record], config: RunConfig, index: int, count: int) -> Taken:
-    """`count` steps of stage number `index` of the configuration; the model is copied and stays as it is.
+    """`count` batches of stage number `index` of the configuration; the model is copied and stays as it is.
 
-    As in engine.loop but for these: warm-up is left out, or so few steps would say nothing about the stage's rate; the
-    optimiser starts without moments; parts that train in turn get half of the steps each; nothing is averaged.
+    Every gradient is one at the same weights: on all batches but the last the optimiser steps with learning rate 0, which
+    fills its moments and moves nothing. On the last it takes one real step, with the stage's `lr` as given, no schedule.
+    Its moments then know `count` gradients, a run's know its whole past: where gradients are steady the step is the same.
+    Parts that train in turn have half of the batches each, and a real step each from the same weights.
     """
     stage, model = config.stages[index], copy.deepcopy(model)
     still = frozen_tensors(model, (*stage.trainable, *stage.alternate_with), stage.frozen)
     parts = parts_of(name for name, _ in model.named_parameters())
-    moving = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    optimiser = optimisers.make(stage, [p for _, p in moving])
-    before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items() if name in set(still)}
-    drives, steps = {}, []
+    moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimiser = optimisers.make(stage, moving.values())
+    before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    forged = {record.key for record in items if record.label == "forged"}
+    ends = {(count + 1) // 2 - 1, count - 1} if stage.alternate_with else {count - 1}
+    steps, updates, losses = [], {}, (math.nan, math.nan)
     with torch.random.fork_rng():
         for number, batch in enumerate(_batches(items, config, index, count)):
             swapped = bool(stage.alternate_with) and number >= (count + 1) // 2
             freezing.apply(model, stage.alternate_with if swapped else stage.trainable, stage.frozen)
             freezing.set_modes(model)
-            seeding.seed_step(config.seed, index, number, 0)
-            for group in optimiser.param_groups:  # the rate that follows the warm-up
-                group["lr"] = optimisers.learning_rate(replace(stage, warmup_steps=0), number, _per_epoch(items, stage))
-            with autocast(model.device, config.precision):
-                losses = model.losses(*batch[:2])
-            drives = drives or _drives(model, losses, parts)
-            steps.append(_step(model, losses, optimiser, stage, parts))
+            steps.append(_step(model, _losses(model, batch, config, index, number), stage, parts, batch))
+            steps[-1] = replace(steps[-1], forged=sum(key in forged for key in batch[2]))
             if steps[-1].trouble:
                 break
-    sizes = {part: sum(model.get_parameter(n).numel() for n in names) for part, names in grouped(parts).items()}
-    names = [name for name, _ in moving]
-    return Taken(grouped(parts), sizes, names, drives, steps, len(still), changed(before, model.state_dict(), still))
+            for group in optimiser.param_groups:
+                group["lr"] = stage.lr if number in ends else 0.0
+            optimiser.step()
+            if number in ends:
+                mine = {name: parts[name] for name, p in moving.items() if p.requires_grad}
+                updates |= {part: relative_change(before, moving, names) for part, names in grouped(mine).items()}
+                after = sum(float(loss.detach()) for loss in _losses(model, batch, config, index, number).values())
+                losses = sum(steps[-1].losses.values()), after
+                _put_back(moving, before)
+    sizes = {part: sum(before[n].numel() for n in names) for part, names in grouped(parts).items()}
+    drifted = changed(before, model.state_dict(), still)
+    return Taken(grouped(parts), sizes, list(moving), steps, updates, losses, len(still), drifted)
 
 
-def _per_epoch(items: Sequence[Record], stage: Stage) -> int:
-    return len(EpochSampler(len(items), stage.batch_size, 0))
+def _losses(model: Segmenter, batch: Batch, config: RunConfig, index: int, number: int) -> Mapping[str, Tensor]:
+    """The losses of one batch, the sampling of anchors and proposals drawn from the batch's number."""
+    seeding.seed_step(config.seed, index, number, 0)
+    with autocast(model.device, config.precision):
+        return model.losses(*batch[:2])
+
+
+def _put_back(moving: Mapping[str, nn.Parameter], before: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in moving.items():
+            parameter.copy_(before[name])
 
 
 def _batches(items: Sequence[Record], config: RunConfig, index: int, count: int) -> Iterator[Batch]:
@@ -117,29 +139,20 @@ def _norms(tensors: Mapping[str, Tensor], parts: Mapping[str, str]) -> Norms:
     return {part: norm(tensors[name] for name in names if name in tensors) for part, names in grouped(parts).items()}
 
 
-def _step(
-    model: nn.Module,
-    losses: Mapping[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    stage: Stage,
-    parts: dict[str, str],
-) -> Step:
+def _step(model: nn.Module, losses: Mapping[str, Tensor], stage: Stage, parts: Mapping[str, str], batch: Batch) -> Step:
+    """Gradients of one batch, left in the parameters, clipped as in training."""
     values = {name: float(value.detach()) for name, value in losses.items()}
-    optimiser.zero_grad(set_to_none=True)
+    drives = _drives(model, losses, parts)
+    model.zero_grad(set_to_none=True)
     total = sum(losses.values())
     if total.requires_grad:
         total.backward()
     moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    mine = {name: parts[name] for name in moving}
     sent = {name: p.grad for name, p in moving.items() if p.grad is not None}
-    gradients = _norms(sent, mine)
+    gradients = _norms(sent, {name: parts[name] for name in moving})
     silent = frozenset(name for name in moving if name not in sent or not sent[name].any())
     trouble = [f"{name} {value:.3g}" for name, value in values.items() if not math.isfinite(value)]
     trouble += [f"gradient of {part}" for part, value in gradients.items() if not math.isfinite(value)]
     gradient = float(nn.utils.clip_grad_norm_(list(moving.values()), stage.clip_norm))
-    if trouble:
-        return Step(values, gradient, gradients, {}, silent, ", ".join(trouble))
-    before = {name: p.detach().clone() for name, p in moving.items()}
-    optimiser.step()
-    updates = {part: relative_change(before, moving, names) for part, names in grouped(mine).items()}
-    return Step(values, gradient, gradients, updates, silent, "")
+    targets = sum(len(target["boxes"]) for target in batch[1])
+    return Step(values, gradient, gradients, drives, silent, targets, 0, ", ".join(trouble))

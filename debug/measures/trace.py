@@ -27,7 +27,7 @@ Pictures = Mapping[tuple[str, tuple[int, int]], np.ndarray]
 
 @dataclass(frozen=True)
 class Found:
-    """The proposal whose refined box is nearest to a true one. Boxes x0 y0 x1 y1 exclusive, px of the model's input."""
+    """The proposal nearest to a true box, before regression. Boxes x0 y0 x1 y1 exclusive, px of the model's input."""
 
     proposal: list[float]
     refined: list[float]
@@ -66,7 +66,8 @@ def read(path: Path) -> list[Moment]:
                 continue  # an epoch of a stage that is scored on no forged image
             found = [near and Found(**near) for near in value["found"]]
             height, width = value["size"]
-            out.append(Moment(**value | {"size": (height, width), "found": found}))
+            known = {name: value[name] for name in Moment.__annotations__}
+            out.append(Moment(**known | {"size": (height, width), "found": found}))
         except (ValueError, TypeError, KeyError):
             raise InputError(f"{path}: line {place} is not an epoch's boxes; delete the line, or the file") from None
     return out
@@ -119,22 +120,47 @@ def strip(moments: Sequence[Moment], pictures: Pictures) -> Figure:
     return figure
 
 
+def errors(moments: Sequence[Moment]) -> np.ndarray:
+    """-> (E, 4) dx dy (in true widths, heights), dw dh (log ratios) of the refined boxes nearest to the truth less it, mean
+    over the true boxes of each epoch; NaN where nothing is near."""
+    out = np.full((len(moments), 4), np.nan)
+    for row, moment in zip(out, moments, strict=True):
+        near = [
+            (true, found.refined) for true, found in zip(moment.truth, moment.found, strict=True) if found is not None
+        ]
+        if near:
+            true, refined = (np.array(boxes, float).reshape(-1, 2, 2) for boxes in zip(*near, strict=True))
+            sides, wanted = (np.maximum(boxes[:, 1] - boxes[:, 0], 1e-3) for boxes in (refined, true))
+            off = (refined.mean(axis=1) - true.mean(axis=1)) / wanted
+            row[:] = np.concatenate([off, np.log(sides / wanted)], axis=1).mean(axis=0)
+    return out
+
+
 def curve(moments: Sequence[Moment]) -> Figure:
-    """IoU of the nearest proposals before and after regression, and their score, over the epochs of all stages."""
-    figure, (ax,) = draw.panels(1, 1, (7.2, 4.0))
+    """Over the epochs of all stages: IoU of the nearest proposals before and after regression and their score; the
+    errors that are left."""
+    figure, (a, b) = draw.panels(2, 1, (7.2, 3.6))
     places = np.arange(1, len(moments) + 1)
+    marker = "o" if len(moments) == 1 else ""
     for name, label, colour, style in (
         ("proposal_iou", "IoU of the proposal", OTHER, "--"),
         ("refined_iou", "IoU after regression", FOUND, "-"),
         ("score", "its score", "#1e88e5", ":"),
     ):
-        marker = "o" if len(moments) == 1 else ""
-        ax.plot(places, [m.mean(name) for m in moments], style, marker=marker, color=colour, label=label)
+        a.plot(places, [m.mean(name) for m in moments], style, marker=marker, color=colour, label=label)
+    for values, label in zip(
+        errors(moments).T, ("dx (true widths)", "dy (true heights)", "dw (log ratio)", "dh (log ratio)"), strict=True
+    ):
+        b.plot(places, values, marker=marker, label=label)
     for place in range(len(moments)):
         if place == 0 or moments[place].stage != moments[place - 1].stage:
-            ax.axvline(place + 0.5, color="grey", linewidth=0.8)
-            ax.text(place + 0.7, 1.03, moments[place].stage, fontsize=7, va="bottom")
-    ax.set(xlabel="epoch, all stages", ylabel="IoU, score (0..1)", ylim=(-0.02, 1.1))
-    ax.set_title(f"boxes nearest to the truth of {moments[0].case}", fontsize=9, parse_math=False)
-    ax.legend(fontsize=7, loc="lower right")
+            for ax in (a, b):
+                ax.axvline(place + 0.5, color="grey", linewidth=0.8)
+            a.text(place + 0.7, 1.03, moments[place].stage, fontsize=7, va="bottom")
+    b.axhline(0, color="black", linewidth=0.8)
+    a.set(xlabel="epoch, all stages", ylabel="IoU, score (0..1)", ylim=(-0.02, 1.1))
+    b.set(xlabel="epoch, all stages", ylabel="refined box less the true one")
+    a.set_title(f"proposals nearest to the truth of {moments[0].case}", fontsize=9, parse_math=False)
+    a.legend(fontsize=7, loc="lower right")
+    b.legend(fontsize=7, ncols=2)
     return figure

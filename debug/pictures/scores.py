@@ -78,13 +78,15 @@ def _calibration(ax: Axes, found: Scores) -> None:
     if len(c.after):
         label = f"with temperature {c.temperature:.2f}, error {number(c.fitted_error)}"
         ax.plot(c.after[:, 0], c.after[:, 1], "s--", color=AUTHENTIC, label=label)
-    ax.set(xlabel="mean score of a bin (equally many proposals each)", ylabel="share of forged proposals in it")
-    # Most proposals score near 0: on a linear scale their bins would be one point.
-    ax.set(xscale="symlog", yscale="symlog", xlim=(0, 1.3), ylim=(-0.0005, 1.3))
-    for scale in ("x", "y"):
-        getattr(ax, f"set_{scale}scale")("symlog", linthresh=0.001)
-        getattr(ax, f"set_{scale}ticks")([0, 0.001, 0.01, 0.1, 1], ["0", "0.001", "0.01", "0.1", "1"])
-    ax.set_title(f"calibration; held-out error with temperature {number(c.held_out_error)}", fontsize=10)
+    for score, share, count in c.before:
+        ax.annotate(f"{count:.0f}", (score, share), (4, -9), textcoords="offset points", fontsize=7)
+    ax.set(xlabel="mean score of a bin, 0.1 wide; beside it its proposals", ylabel="share of forged proposals in it")
+    ax.set(xlim=(-0.02, 1.06), ylim=(-0.06, 1.04))
+    ax.set_title(
+        f"calibration of the {c.proposals} proposals above {found.score_min:g}; held-out error with temperature "
+        f"{number(c.held_out_error)}",
+        fontsize=9,
+    )
     ax.legend(fontsize=7, loc="upper left")
 
 
@@ -95,7 +97,7 @@ def _thresholds(ax: Axes, found: Scores, scores: np.ndarray, forged: np.ndarray)
         ax.plot(thresholds, recall, color="#00897b", linewidth=1, label="recall")
         both = np.maximum(precision + recall, 1e-12)
         ax.plot(thresholds, 2 * precision * recall / both, color="black", linewidth=1.8, label="F1")
-        ax.axvline(found.best_cut.threshold, color=FORGED, linestyle="--", label=f"best {found.best_cut.threshold:.3f}")
+        ax.axvline(found.best_cut.threshold, color=FORGED, linestyle="--", label=f"best {found.best_cut.threshold}")
     else:
         ax.text(0.5, 0.5, "n/a: no forged proposal", ha="center", transform=ax.transAxes)
     _cuts(ax, found)

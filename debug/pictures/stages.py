@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,12 +12,10 @@ from matplotlib.figure import Figure
 
 from debug.measures import aims
 from debug.measures.aims import AIMS, Mark
+from debug.measures.stages import After, StagesReport
 from forgery_rcnn import draw
 
-if TYPE_CHECKING:  # stages draws with this file
-    from debug.stages import After, StagesReport
-
-JUDGED = ("n/a", "FAIL", "near", "pass")
+JUDGED = ("n/a", "FAIL", "not sure", "pass")
 SHADES = ListedColormap(["#e0e0e0", "#ef9a9a", "#ffe082", "#a5d6a7"])  # of each
 
 
@@ -94,11 +92,12 @@ def _heads(found: StagesReport) -> Figure:
     """Stages by heads: the number, its aim, passed or not."""
     rows = _rows(found)
     figure, (ax,) = draw.panels(1, 1, (9.0, 1.3 + 0.6 * len(rows)))
-    table = np.array([[JUDGED.index(aims.judged(marked, name)) for name in marked] for _, marked in rows])
+    table = np.array([[JUDGED.index(mark.judged) for mark in marked.values()] for _, marked in rows])
     ax.imshow(table, cmap=SHADES, vmin=0, vmax=3, aspect="auto")
     for row, (_, marked) in enumerate(rows):
-        for column, mark in enumerate(marked.values()):
-            said = "n/a" if mark.passed is None else f"{mark.value:.3f}\naim {mark.aim:.3f}"
+        for column, (name, mark) in enumerate(marked.items()):
+            said = f"{mark.found.value:.3f}, aim {mark.aim:.3f}\n{aims.sampled(name, mark)}"
+            said = "n/a" if mark.judged == "n/a" else said
             ax.text(column, row, said, ha="center", va="center", fontsize=8)
     said = [f"{aim.head.removeprefix('the ')}\n{aim.said}" for aim in AIMS.values()]
     ax.set_xticks(
@@ -110,7 +109,8 @@ def _heads(found: StagesReport) -> Figure:
     ax.grid(which="minor", color="white", linewidth=2)
     ax.tick_params(which="both", length=0)
     ax.set_title(
-        "each head, with the best weights of each stage: green meets its aim, yellow nearly, red does not", fontsize=9
+        "each head, with the best weights of each stage: green meets its aim, yellow: not sure, red does not",
+        fontsize=9,
     )
     return figure
 

@@ -160,7 +160,8 @@ class Trainer:
         loader = make_loader(
             ForgeryDataset(items, self.config.data, self.config.model.image_size, stage.augment), sampler
         )
-        self.watch = Watch(self.scored_records(stage), self.config) if self.world.leads and self.config.watch else None
+        watched = self.world.leads and self.config.watch
+        self.watch = Watch(self.scored_records(stage), self.split, stage, self.config) if watched else None
         if stage.subset == "full" and not self.split.validation:
             self.screen.say("  note: no image is left for validation; the stage is scored on its own training images")
         self.screen.say(
@@ -252,7 +253,7 @@ class Trainer:
             rows = evaluate(model, share, self.config.data, self.config.inference, lambda: self._advance(bar))
         rows = self.world.gathered(rows)
         found = report.summary(rows)
-        self._watch_for_collapse(stage, sentinel.signs(rows, found))
+        self._watch_for_collapse(stage, sentinel.signs(rows, found) if here.stage_step >= sentinel.GRACE else [])
         score = [found["of1_mean"], found["of1_mean_forged"] or 0.0, found["dice_mean"], -loss]
         if score > here.best:
             here.best, here.stale = score, 0
@@ -290,13 +291,13 @@ class Trainer:
             )
 
     def _look(self, watch: Watch, values: dict[str, Any]) -> dict[str, float]:
-        """Write down the watched image's boxes; -> {"separability": ...} where it can be told."""
+        """Write down the watched image's boxes; -> {"separability": ...} where it is due and can be told."""
         model = self.state.scored.eval()
         with autocast(self.world.device, self.config.precision):
             if self.log is not None:
                 about = {name: values[name] for name in ("stage", "epoch", "step")}
                 self.log.boxes(about | watch.boxes(model))
-            return watch.separability(model)
+            return watch.separability(model, self.state.position.epoch)
 
     def _advance(self, bar: Bar) -> None:
         bar()

@@ -15,35 +15,38 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 PLACES = 200  # tried for a control
-CLEAR, LEAST = 0.1, 0.3  # IoU with every true box that a control has at most; that it has where no place is clear
+CLEAR = 0.1  # of the smaller of the two, a control shares with any true box at most: it must not swallow a small one
 RIDGE = 1.0  # added to a kernel whose diagonal is about 1
 SHARPNESS = 4.0  # of the logit: a score of 1, which the ridge regression aims at, is a probability of 0.98
 COPIES = 4  # of each true box, the first exact, the others shifted and scaled by up to JITTER of its sides
 JITTER = 0.1
 
 
-def controls(boxes: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 4) x0 y0 x1 y1 exclusive inside an image of `size` = (h, w) -> (N, 4) float32 of the same shapes at random
-    places, (N,) bool found: away from every one of `boxes` (IoU <= 0.1, at least <= 0.3 where no place is clear)."""
-    out = np.array(boxes, np.float32).reshape(-1, 4)
-    found = np.zeros(len(out), bool)
-    for number, (x0, y0, x1, y1) in enumerate(np.array(out)):
+def controls(
+    boxes: np.ndarray, size: tuple[int, int], rng: np.random.Generator, count: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 4) x0 y0 x1 y1 exclusive inside an image of `size` = (h, w) -> (K, 4) float32 of the same shapes at random
+    places clear of every one of `boxes`, and (K,) int64, rising: the row of `boxes` that each has the shape of.
+
+    Up to `count` for each; a box of which no place tried is clear has none.
+    """
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    found = []
+    for x0, y0, x1, y1 in boxes:
         sides = np.float32([x1 - x0, y1 - y0])
         corners = rng.random((PLACES, 2), np.float32) * np.maximum(np.float32([size[1], size[0]]) - sides, 0)
         places = np.concatenate([corners, corners + sides], axis=1)
-        overlap = _largest_overlap(places, np.asarray(boxes, np.float32))
-        clear = np.flatnonzero(overlap <= CLEAR)
-        best = int(clear[0]) if len(clear) else int(overlap.argmin())
-        out[number], found[number] = places[best], overlap[best] <= LEAST
-    return out, found
+        found.append(places[_shared(places, boxes) <= CLEAR][:count])
+    owners = np.repeat(np.arange(len(boxes)), [len(places) for places in found])
+    return np.concatenate([*found, np.zeros((0, 4), np.float32)]), owners
 
 
-def _largest_overlap(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(P, 4), (N, 4) with N >= 1 -> (P,) largest IoU of each place with any of the boxes."""
+def _shared(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(P, 4), (N, 4) with N >= 1 -> (P,) the largest part that a place and a box share, of the smaller of the two."""
     low, high = np.maximum(places[:, None, :2], boxes[:, :2]), np.minimum(places[:, None, 2:], boxes[:, 2:])
     common = np.clip(high - low, 0, None).prod(axis=2)
-    areas = (places[:, 2:] - places[:, :2]).prod(axis=1)[:, None] + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return (common / np.maximum(areas - common, 1e-9)).max(axis=1)
+    areas = [(each[:, 2:] - each[:, :2]).prod(axis=1) for each in (places, boxes)]
+    return (common / np.maximum(np.minimum(areas[0][:, None], areas[1]), 1e-9)).max(axis=1)
 
 
 def loss_of(
@@ -80,10 +83,10 @@ def _drawn(true: np.ndarray, size: tuple[int, int], rng: np.random.Generator) ->
     )
     limits = np.tile([size[1], size[0]], 2)
     copies = np.clip(copies, 0, limits).astype(np.float32).reshape(-1, 4)
-    places, found = controls(copies, size, rng)
+    places, owners = controls(copies, size, rng)
     region, copy = np.divmod(np.arange(len(copies)), COPIES)
     half = (region if len(true) > 1 else copy) % 2
-    return np.concatenate([copies[found], places[found]]), np.tile(half[found], 2)
+    return np.concatenate([copies[owners], places]), np.tile(half[owners], 2)
 
 
 def _halves(alone: Sequence[np.ndarray]) -> np.ndarray:

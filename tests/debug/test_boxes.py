@@ -204,3 +204,10 @@ def test_authentic_images_only(healthy: Case, tmp_path: Path) -> None:
     found = measured(replace(healthy, items=items, run=None))
     assert probe.lines(found)[-1] == "verdict: n/a: no forged region in these images; pass some that are forged"
     assert plain(found)["after"]["value"] is None and write(probe.PROBE, found, tmp_path)
+
+
+def test_errors_of_each_epoch_are_in_widths_heights_and_log_ratios() -> None:
+    near = trace.Found([0, 0, 9, 9], [12, 10, 32, 50], 0.5, 0.3, 0.4)  # the truth is 10 20 30 40
+    moment = trace.Moment("one", 1, 1, "a", (64, 64), [[10, 20, 30, 40], [0, 0, 5, 5]], [near, None], [])
+    np.testing.assert_allclose(trace.errors([moment])[0], [0.1, 0.0, 0.0, np.log(2)])
+    assert np.isnan(trace.errors([replace(moment, found=[None, None])])).all()

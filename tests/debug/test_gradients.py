@@ -64,17 +64,65 @@ def test_learning_reaches_a_healthy_one_and_leaves_it_as_it_is(healthy: Case) ->
     assert not any(part.silent for part in found.parts)
 
 
-def test_first_step_of_sgd_is_the_rate_times_the_clipped_gradient(healthy: Case) -> None:
+def test_gradients_are_those_of_the_weights_as_they_are(healthy: Case) -> None:
+    """Steps of 1e3 between the batches would change every gradient; AdamW's moments are filled all the same."""
+    slow, fast = looked(healthy, steps=4, lr=1e-6), looked(healthy, steps=4, lr=1e3)
+    assert [step.gradients for step in slow.steps] == [step.gradients for step in fast.steps]
+    assert [step.drives for step in slow.steps] == [step.drives for step in fast.steps]
+    assert slow.losses[0] == fast.losses[0] and fast.losses[1] != pytest.approx(slow.losses[1], rel=0.5)
+    assert slow.losses[1] == pytest.approx(slow.losses[0], rel=0.02), (
+        "a step at so low a rate, the same batch and draws"
+    )
+    step = slow.steps[0]
+    whole = step.gradients["roi_heads.mask_head"]
+    assert step.drives["loss_mask"]["roi_heads.mask_head"] == pytest.approx(whole, rel=1e-3), "one loss drives it"
+
+
+def test_a_step_of_adamw_is_of_the_moments_of_all_batches(healthy: Case) -> None:
+    """Moments of one gradient move every number by lr; of several that differ, by less."""
+    one, four = (looked(healthy, steps=steps, lr=1e-4, weight_decay=0.0) for steps in (1, 4))
+    for name in ("rpn", "backbone.fpn", "roi_heads.mask_head"):
+        first, then = ({part.name: part.update for part in found.parts}[name] for found in (one, four))
+        tensors = [p.detach() for n, p in healthy.model.named_parameters() if n.startswith(f"{name}.")]
+        every = 1e-4 * math.sqrt(sum(t.numel() for t in tensors)) / parts.norm(tensors)
+        assert 0.8 * every < first < 1.01 * every and then < 0.95 * first
+
+
+def test_the_rate_is_the_runs_own(healthy: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked(healthy, lr=1e-3).rate.startswith("the stage's peak; the run's schedule has ended")
+    halfway = [{"stage": "few", "lr": 1e-4}, {"stage": "few", "lr": 5e-4}]
+    monkeypatch.setattr(Case, "log", halfway)
+    found = looked(healthy, steps=1, lr=1e-3)
+    assert (found.stage.lr, found.rate) == (5e-4, "the run's last")
+    assert learning.rate(Stage(lr=1e-3), None)[0] == learning.rate(Stage(lr=1e-3), 2e-3)[0] == 1e-3
+
+
+def test_a_step_of_sgd_is_the_rate_times_the_clipped_gradient(healthy: Case) -> None:
     found = looked(healthy, steps=1, optimiser="sgd", weight_decay=0.0, lr=1e-3, clip_norm=1e9)
     sizes = {name: p.detach() for name, p in healthy.model.named_parameters()}
+    of, step = {part.name: part for part in found.parts}, found.steps[0]
     for part, names in parts.grouped(parts.parts_of(sizes)).items():
-        step = found.steps[0]
-        assert step.updates[part] * parts.norm(sizes[n] for n in names) == pytest.approx(
-            1e-3 * step.gradients[part], rel=1e-2
-        )
+        moved = of[part].update * parts.norm(sizes[n] for n in names)
+        assert moved == pytest.approx(1e-3 * step.gradients[part], rel=1e-2)
     assert found.clipped == 0
     assert step.gradient == pytest.approx(math.hypot(*step.gradients.values()), rel=1e-4)
     assert looked(healthy, steps=1, clip_norm=1e-6).clipped == 1
+
+
+def test_targets_that_are_all_too_small_are_said(healthy: Case) -> None:
+    data = replace(healthy.config.data, min_box=1000)
+    found = looked(replace(healthy, config=replace(healthy.config, data=data)))
+    assert said(found).startswith("nothing to learn from: no true region is left in the 2 forged images of the batches")
+    assert "below data.min_box 1000 px" in said(found)
+    assert looked(healthy).lost == ""
+
+
+def test_half_a_layer_asleep_is_noted_and_nine_tenths_are_a_fault(healthy: Case) -> None:
+    for count, start in ((70, "learning reaches every part"), (120, "12")):
+        found = looked(changed(healthy, lambda model, n=count: model.roi_heads.box_head.fc7.bias[:n].fill_(-1000)))
+        gone, units_ = found.layers["roi_heads.box_head.fc7"]
+        assert gone >= count and units_ == 128 and said(found).startswith(start)
+        assert f"{gone} of 128 units" in said(found)
 
 
 def test_a_dead_layer_is_named(healthy: Case) -> None:
@@ -130,7 +178,7 @@ def test_a_rate_far_off(healthy: Case) -> None:
 
 def test_a_loss_that_is_not_finite(healthy: Case) -> None:
     found = looked(changed(healthy, lambda model: model.roi_heads.mask_predictor.mask_fcn_logits.bias.fill_(math.nan)))
-    assert said(found).startswith("not finite: step 1: loss_mask nan") and len(found.steps) == 1
+    assert said(found).startswith("not finite: batch 1: loss_mask nan") and len(found.steps) == 1
 
 
 def test_authentic_images_alone(healthy: Case) -> None:

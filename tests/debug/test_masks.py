@@ -38,9 +38,9 @@ def with_truth(specimen: Specimen, masks: np.ndarray) -> Specimen:
 def test_a_healthy_head_is_fine(report: MaskReport) -> None:
     assert verdict(report).startswith("verdict: the mask head is fine: Dice 0.9")
     assert report.given.value > 0.9 and report.filled.value == 1.0, "the regions are rectangles"
-    assert report.head_loss.value + report.grid_loss.value == pytest.approx(1 - report.given.value)
+    assert report.target_loss.value - report.beside_target.value == pytest.approx(1 - report.given.value)
     assert report.regions == 6 == report.own.regions == sum(row.regions for row in report.by_size)
-    assert report.grid == 28 and list(report.limit) == [14, 28, 56, 112]
+    assert report.grid == 28 and list(report.target) == [14, 28, 56, 112]
 
 
 def test_a_scrambled_head_is_untrained(broken: Callable[[str], Case], report: MaskReport) -> None:
@@ -48,7 +48,7 @@ def test_a_scrambled_head_is_untrained(broken: Callable[[str], Case], report: Ma
     found = measure(case, [look(specimen) for specimen in case.specimens()])
     assert verdict(found).startswith("verdict: the mask head is untrained")
     assert found.given.value < report.given.value - 0.1
-    assert found.limit == report.limit and found.filled == report.filled, "the truth's own numbers do not change"
+    assert found.target == report.target and found.filled == report.filled, "the truth's own numbers do not change"
 
 
 def test_a_shifted_head_needs_another_threshold(healthy: Case) -> None:
@@ -62,6 +62,26 @@ def test_a_shifted_head_needs_another_threshold(healthy: Case) -> None:
     ) and "--inference.mask-threshold 0." in verdict(found)
 
 
+def test_a_threshold_is_not_called_off_on_one_image(healthy: Case, report: MaskReport) -> None:
+    gain = Interval(0.4, math.nan, math.nan, 1)
+    dice = np.where(np.arange(19) == 3, 0.95, 0.5)
+    one = replace(
+        report, given=Interval(0.5, math.nan, math.nan, 1), sweep=replace(report.sweep, dice=dice, best=0.2, gain=gain)
+    )
+    assert verdict(one).startswith("verdict: the mask head or its threshold is off: Dice 0.500 in the true boxes; ")
+    assert "0.20 rather than 0.5 gives 0.950, but one image cannot tell which" in verdict(one)
+    assert "--inference.mask-threshold" not in verdict(one)
+    sure = replace(one, sweep=replace(one.sweep, gain=Interval(0.4, 0.3, 0.5, 4)))
+    assert verdict(sure).startswith("verdict: the mask threshold is off: ")
+
+
+def test_a_head_better_than_its_training_target_loses_nothing(report: MaskReport) -> None:
+    better = replace(report, given=Interval(0.99, 0.98, 1, 4), beside_target=Interval(0.01, 0.0, 0.02, 4))
+    text = "\n".join(probe.lines(better))
+    assert "predicted less training target 0.0100 [0.0000, 0.0200]" in text
+    assert "lost" not in text and "allows" not in text and "limit" not in text
+
+
 def test_the_prediction_is_measured_as_the_model_pastes_it(specimens: list[Specimen]) -> None:
     for s in specimens:
         a, truth = s.anatomy, s.truth
@@ -71,7 +91,7 @@ def test_the_prediction_is_measured_as_the_model_pastes_it(specimens: list[Speci
         seen = look(s)
         assert seen.given.tolist() == wanted
         assert seen.sweep[:, 9].tolist() == wanted, "0.5 is one of the thresholds"
-        assert np.nanmin(seen.own) > 0.5 and (seen.own_limit > seen.own - 0.15).all()
+        assert np.nanmin(seen.own) > 0.5 and (seen.own_target > seen.own - 0.15).all()
 
 
 def test_a_grid_that_is_too_coarse_is_named(specimens: list[Specimen], report: MaskReport, healthy: Case) -> None:
@@ -79,15 +99,18 @@ def test_a_grid_that_is_too_coarse_is_named(specimens: list[Specimen], report: M
     striped = np.zeros((1, *specimens[0].anatomy.original), bool)
     striped[0, 10:110, 6:106] = (np.arange(100) % 6 < 3)[:, None]
     found = measure(healthy, [look(with_truth(specimens[0], striped))])
-    limits = [limit.value for limit in found.limit.values()]
-    assert limits[0] < 0.75 and limits[1] < limits[2] < limits[3] and limits[3] > 0.9 and found.input_limit.value == 1
-    limited = replace(found, given=replace(found.given, value=limits[1]), head_loss=Interval(0, 0, 0, 1))
-    finer = next(side for side, limit in found.limit.items() if limit.value >= 0.9)
-    assert f"with {finer} x {finer}, --model.mask-pool {finer // 2}" in verdict(limited)
-    hopeless = replace(limited, limit=dict.fromkeys(found.limit, found.limit[14]))
+    limits = [limit.value for limit in found.target.values()]
+    assert limits[0] < 0.75 and limits[1] < limits[2] < limits[3] and limits[3] > 0.9 and found.at_input.value == 1
+    limited = replace(found, given=replace(found.given, value=limits[1]))
+    finer = next(side for side, limit in found.target.items() if limit.value >= 0.9)
+    told = f"the grid is too coarse: a training target of {finer} x {finer} gives {found.target[finer].value:.3f}, "
+    assert f"{told}--model.mask-pool {finer // 2}" in verdict(limited)
+    hopeless = replace(limited, target=dict.fromkeys(found.target, found.target[14]))
     assert "raise --model.image-size" in verdict(hopeless)
     short = replace(
-        report, given=Interval(0.8, 0.7, 0.9, 4), filled=Interval(0.5, 0.4, 0.6, 4), head_loss=Interval(0.1, 0, 1, 4)
+        report,
+        given=Interval(0.8, 0.7, 0.9, 4),
+        filled=Interval(0.5, 0.4, 0.6, 4),
     )
     assert verdict(short).startswith("verdict: the mask head is the limit")
 
@@ -101,7 +124,7 @@ def test_a_region_smaller_than_a_pixel_has_no_grid(specimens: list[Specimen], he
     found = anatomy.dissect(s.model, pixels)
     tiny = replace(s, pixels=pixels, anatomy=found, truth=anatomy.true_regions(dot, found))
     seen = look(tiny)
-    assert seen.areas[0] == 0 and seen.limit[28][0] == 0 and seen.limit[28][1] > 0.95 and math.isnan(seen.own[0])
+    assert seen.areas[0] == 0 and seen.target[28][0] == 0 and seen.target[28][1] > 0.95 and math.isnan(seen.own[0])
     assert "1 of them have no pixel at the model's input size" in "\n".join(probe.lines(measure(healthy, [seen])))
 
 

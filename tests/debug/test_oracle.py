@@ -52,14 +52,18 @@ def test_shares_are_shapley_values() -> None:
 
 def test_parts_that_fail_together_are_named_together() -> None:
     said = oracle.verdict(ladder(lambda rung: 0.5 + 0.5 * ({"scores", "masks"} <= set(rung))))
-    assert said.startswith("several parts fail together: they cost the classifier (scores) 0.2500 [0.2500, 0.2500], the mask")
+    assert said.startswith(
+        "several parts fail together: they cost the classifier (scores) 0.2500 [0.2500, 0.2500], the mask"
+    )
     assert said.endswith("begin with the classifier (scores): the others are fed by it")
 
 
 def test_a_part_that_is_surely_behind_is_not_blamed_and_one_that_may_not_be_is() -> None:
     def climbed(scores: float, boxes: float) -> oracle.Climbed:
         worth = {rung: 0.1 + scores * ("scores" in rung) + boxes * ("boxes" in rung) for rung in RUNGS}
-        return oracle.Climbed({rung: worth[rung] + (1 - 0.1 - scores - boxes) * (rung == PARTS) for rung in RUNGS}, True)
+        return oracle.Climbed(
+            {rung: worth[rung] + (1 - 0.1 - scores - boxes) * (rung == PARTS) for rung in RUNGS}, True
+        )
 
     sure = oracle.ladder([climbed(0.5, 0.2)] * 5)
     assert sure.failing() == "scores" and sure.blamed() == ["scores"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,9 @@ from debug.case import Case, Specimen
 from debug.measures.anchors import first_place, look, matches
 from debug.measures.reach import by_chance, by_shape, needed
 from debug.measures.recall import RpnReport, causes, measure
+from debug.pictures import proposals as pictures
 from debug.probe import plain, write
+from forgery_rcnn.bootstrap import wilson
 from forgery_rcnn.models import anatomy
 from forgery_rcnn.models.anatomy import box_branch
 
@@ -46,7 +49,7 @@ def verdict(found: RpnReport) -> str:
 
 
 def test_a_healthy_rpn_is_fine(report: RpnReport) -> None:
-    assert verdict(report).startswith("verdict: the RPN is fine: 1.000 of the 6 regions")
+    assert verdict(report).startswith("verdict: the RPN is fine: 1.000 [0.610, 1.000] of the 6 regions")
     assert report.auc.value > 0.95 and report.own[0.5].low < 1 == report.own[0.5].high
     assert report.moving[1] > report.moving[0] and report.best["kept"] > report.best["anchor"]
     assert report.best["shape"] >= report.best["anchor"] and report.best["moved"] >= report.best["kept"]
@@ -58,7 +61,8 @@ def test_a_healthy_rpn_is_fine(report: RpnReport) -> None:
 
 def test_a_scrambled_rpn_is_untrained(broken: Callable[[str], Case], report: RpnReport) -> None:
     found = measured(broken("proposals"))
-    assert verdict(found).startswith("verdict: the RPN is untrained: it")
+    assert verdict(found).startswith("verdict: the RPN is ") and "trained: its objectness " in verdict(found)
+    assert "its box regression does not help: matching anchors go from IoU" in verdict(found)
     assert found.moving[1] <= found.moving[0] < report.moving[1] and found.auc.value < report.auc.value
     assert found.recall[0.5][30] < 0.5 < report.recall[0.5][30]
     assert found.best["anchor"] == report.best["anchor"], "the anchors are the same"
@@ -77,20 +81,53 @@ def test_an_idle_box_regression_is_said(healthy: Case) -> None:
         tensor.data.zero_()
     found = measured(replace(healthy, model=model, problems=[]))
     assert found.moving[0] == pytest.approx(found.moving[1], abs=0.05)  # cut at the border of the image, or not
-    idle = replace(found, moving=(0.6, 0.6))
-    assert "its box regression has learnt nothing: matching anchors go from IoU 0.600 to 0.600" in verdict(idle)
+    idle = verdict(replace(found, moving=(0.6, 0.6), own=dict.fromkeys(found.own, wilson(6, 6))))
+    assert "the RPN is half trained: " in idle and "fine" not in idle
+    assert "its objectness tells regions from background (AUC " in idle
+    assert "its box regression does not help: matching anchors go from IoU 0.600 to 0.600" in idle
 
 
 def test_each_cause_has_its_verdict(report: RpnReport) -> None:
-    few = {iou: replace(own, value=0.5) for iou, own in report.own.items()}
+    few = dict.fromkeys(report.own, wilson(3, 6))
     dropped = replace(report, own=few, missed={"reach": 1, "moved": 0, "dropped": 2})
     assert "the RPN's scores are wrong: for 2 of the 3 missed" in verdict(dropped)
-    assert "the RPN is untrained" in verdict(replace(dropped, moving=(0.6, 0.5)))
-    assert "the RPN is untrained" in verdict(replace(report, auc=replace(report.auc, value=0.6)))
+    chance = replace(report.auc, value=0.6)
+    assert verdict(replace(dropped, moving=(0.6, 0.5))).startswith(
+        "verdict: the RPN is half trained: its objectness tells"
+    )
+    assert verdict(replace(dropped, auc=chance)).startswith(
+        "verdict: the RPN is half trained: its objectness hardly tells"
+    )
+    both = verdict(replace(dropped, auc=chance, moving=(0.6, 0.5)))
+    assert both.startswith("verdict: the RPN is untrained: its objectness hardly tells") and "AUC 0.600" in both
+    assert verdict(replace(report, auc=chance)).startswith(
+        "verdict: the proposals find the regions, but the RPN is half trained: 1.000 [0.610, 1.000] of the 6 regions"
+    )
     moved = replace(report, own=few, missed={"reach": 0, "moved": 3, "dropped": 0})
     assert "the RPN's box regression is wrong: for 3 of the 3 missed" in verdict(moved)
     apart = replace(report, own=few, missed={"reach": 1, "moved": 0, "dropped": 0}, beyond=np.array([[32.0, 32.0]]))
     assert "raise --model.image-size: the shapes fit, the places are too far apart" in verdict(apart)
+
+
+def test_too_few_regions_are_not_judged(report: RpnReport) -> None:
+    """4 of 4 found and 0 of 4, and 5 of 6, whose interval holds the 0.9 that is asked for; 3 of 6 is judged."""
+    for hits, count in ((4, 4), (0, 4), (5, 6)):
+        found = replace(report, regions=count, own=dict.fromkeys(report.own, wilson(hits, count)), moving=(1.0, 0.9))
+        assert verdict(found).startswith(f"verdict: too few regions ({count}) to judge: {hits / count:.3f} [")
+        assert "AUC" in verdict(found) and "IoU 1.000 to 0.900" in verdict(found) and "fine" not in verdict(found)
+    assert "too few" not in verdict(replace(report, own=dict.fromkeys(report.own, wilson(3, 6))))
+
+
+@pytest.mark.parametrize("shapes", [[(60, 80)] * 4, [(80, 60)] * 4, [(60, 80), (80, 60), (30, 90)]])
+def test_pictures_fill_the_width(report: RpnReport, shapes: list[tuple[int, int]]) -> None:
+    blank = [replace(report.pictures[0], pixels=np.zeros((*shape, 3), np.uint8)) for shape in shapes]
+    figure = pictures.proposals(replace(report, pictures=blank))
+    figure.savefig(io.BytesIO())
+    rows: dict[float, list[float]] = {}
+    for place in (ax.get_window_extent() for ax in figure.axes):
+        rows.setdefault(round(place.y0, -1), []).append(place.width)
+    widths = [sum(row) / figure.bbox.width for row in rows.values()]
+    assert widths[0] > 0.9 and min(widths) > 0.6, "the last row may hold too few to be full"
 
 
 def test_what_is_seen_is_what_the_parts_say(specimens: list[Specimen]) -> None:
@@ -125,7 +162,7 @@ def test_all_is_written(healthy: Case, specimens: list[Specimen], report: RpnRep
     assert names == {"report.txt", "report.json", "recall.png", "levels.png", "proposals.png"}
     assert len(probe.figures(report)["proposals"].axes) == 4
     one = measure(healthy, [look(specimens[0])])
-    assert math.isnan(one.auc.low) and verdict(one).startswith("verdict: the RPN is fine")
+    assert math.isnan(one.auc.low) and verdict(one).startswith("verdict: too few regions (")
     assert {path.name for path in write(probe.PROBE, one, tmp_path)} == names
 
 

@@ -40,7 +40,9 @@ def test_signs_of_a_collapse() -> None:
     assert signs((None, a), (None, b), (None, None)) == [silent, "oF1 0.3333 is that of calling every image authentic"]
     assert signs((square(4), a), (b, None)) == ["every image is called forged"]
     assert signs(*[(a, b)] * 4)[:1] == ["every image gets the same answer"]
-    assert signs((square(3, 12), a), (square(3, 15), a)) == [], "all are flagged, all are forged: wrong is not collapsed"
+    assert signs((square(3, 12), a), (square(3, 15), a)) == [], (
+        "all are flagged, all are forged: wrong is not collapsed"
+    )
     whole = Instances.from_masks(np.ones((1, 20, 20), bool))
     assert "is that of calling every image forged" in signs((whole, a), (whole, None))[-1]
 

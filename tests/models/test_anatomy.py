@@ -44,7 +44,10 @@ def test_dissect_equals_the_model_under_autocast_and_at_another_mask_threshold(t
     np.testing.assert_array_equal(opened.prediction.heatmap, plain.heatmap)
     assert opened.prediction.instances.areas().tolist() == plain.instances.areas().tolist()
     kept = (opened.stages | opened.levels).values()
-    assert all(t.dtype == torch.float32 for t in (*kept, opened.anchors, opened.objectness, opened.proposals.vectors, opened.grids))
+    assert all(
+        t.dtype == torch.float32
+        for t in (*kept, opened.anchors, opened.objectness, opened.proposals.vectors, opened.grids)
+    )
 
 
 def test_the_shapes_are_as_said(tiny_model: ModelConfig) -> None:
