@@ -1,6 +1,6 @@
 """What a healthy and a broken detector look like, probe by probe: the pictures of docs/probes.md.
 
-python3 -m debug.gallery --weights runs/overfit_few --sick runs/sick --out docs/probes
+python3 -m debug.gallery --weights runs/twelve --sick runs/sick --out docs/probes
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _shown(probe: Probe, case: Case, stem: Path, names: tuple[str, ...]) -> str:
     kept = [probe.look(specimen) for specimen in case.specimens()] if probe.look else []
     report = probe.measure(own, kept)
     pictures = probe.figures(report)
-    for name in names:
+    for name in (name for name in names if name in pictures):  # too few images: no picture
         path = save(pictures[name], stem.with_name(f"{stem.name}-{name}"))
         Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)  # a third of the bytes
     return probe.lines(report)[-1].removeprefix("verdict: ")

@@ -68,15 +68,20 @@ class Ladder:
         worst = max(PARTS, key=lambda part: self.shares[part].value)
         return worst if self.shares[worst].value > 0 and self.mean(()) < FINE and self.forged else None
 
+    def alone(self) -> bool:
+        """Whether the part that costs most brings half of its share or more when it alone is given."""
+        worst = max(PARTS, key=lambda part: self.shares[part].value)
+        return self.gains[worst].value >= self.shares[worst].value / 2
+
     def blamed(self) -> list[str]:
         """The parts that cost a tenth of the gap or more, in the order of the pipeline; [] where none fails.
 
-        Where the one that costs most, given alone, brings half of its share, those that are surely behind it are not blamed.
+        Where the one that costs most is enough `alone`, those that are surely behind it are not blamed.
         """
         worst = self.failing()
         if worst is None:
             return []
-        alone = self.gains[worst].value >= self.shares[worst].value / 2
+        alone = self.alone()
         return [
             part
             for part in PARTS
@@ -136,9 +141,11 @@ def verdict(found: Ladder) -> str:
     if worst is None:
         return f"no part fails: oF1 {now:.4f}, with the truth for every part {best:.4f}"
     gap = f"of the {found.gap():.4f} between oF1 {now:.4f} and the truth for every part"
-    if blamed == [worst]:
+    listed = ", ".join(f"{NAMES[part]} {found.shares[part]}" for part in blamed if part != worst)
+    if found.alone():
+        rivals = f"; these images do not place surely behind it: {listed}" if listed else ""
         alone = f"its truth alone gives {found.mean((worst,)):.4f}"
-        return f"{NAMES[worst]} fails most: it costs {found.shares[worst]} {gap}; {alone}"
+        return f"{NAMES[worst]} fails most: it costs {found.shares[worst]} {gap}; {alone}{rivals}"
     listed = ", ".join(f"{NAMES[part]} {found.shares[part]}" for part in blamed)
     begin = f"begin with {NAMES[blamed[0]]}: the others are fed by it"
     return f"several parts fail together: they cost {listed} {gap}; {begin}"

@@ -44,9 +44,9 @@ def page(
     finish: Callable[..., str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """debug.all on the healthy run."""
+    """debug.all on the healthy run, on all 24 images of its data."""
     out = tmp_path_factory.mktemp("all")
-    printed = finish(run("debug.all", "--weights", healthy_run, "--out", out))
+    printed = finish(run("debug.all", "--weights", healthy_run, "--split", "all", "--count", "24", "--out", out))
     assert printed.splitlines()[-1].startswith("verdict: ")
     assert all(re.search(rf"^ +{probe.name} +verdict: ", printed, re.M) for probe in PROBES)
     return out / "report.html"

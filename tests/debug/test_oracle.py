@@ -69,6 +69,11 @@ def test_a_part_that_is_surely_behind_is_not_blamed_and_one_that_may_not_be_is()
     assert sure.failing() == "scores" and sure.blamed() == ["scores"]
     mixed = oracle.ladder([climbed(0.5, 0.2), climbed(0.2, 0.45)] * 3)
     assert mixed.failing() == "scores" and mixed.blamed() == ["boxes", "scores"]
+    said = oracle.verdict(mixed)
+    assert (
+        said.startswith("the classifier (scores) fails most")
+        and "not place surely behind it: the box regressor" in said
+    )
 
 
 def test_nothing_to_gain_is_told_from_nothing_to_blame() -> None:
