@@ -77,7 +77,9 @@ def _shown(probe: Probe, case: Case, stem: Path, names: tuple[str, ...]) -> str:
     pictures = probe.figures(report)
     for name in (name for name in names if name in pictures):  # too few images: no picture
         path = save(pictures[name], stem.with_name(f"{stem.name}-{name}"))
-        Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)  # a third of the bytes
+        with Image.open(path) as picture:
+            smaller = picture.convert("RGB").quantize(128)  # a third of the bytes
+        smaller.save(path, optimize=True)
     return probe.lines(report)[-1].removeprefix("verdict: ")
 
 

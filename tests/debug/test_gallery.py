@@ -19,7 +19,9 @@ def test_a_good_and_a_bad_picture_and_what_is_said_of_them(
     assert gallery.main(["--weights", run, "--sick", run, "--out", str(tmp_path)]) == 0
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {f"{stem}.png" for stem in gallery_names()} | {"verdicts.md"}
-    assert all(min(Image.open(tmp_path / name).size) > 100 for name in names if name.endswith("png"))
+    for path in tmp_path.glob("*.png"):
+        with Image.open(path) as picture:
+            assert min(picture.size) > 100
     rows = (tmp_path / "verdicts.md").read_text().splitlines()
     assert rows[2].startswith("| oracle | healthy | no part fails")
     assert rows[3].startswith(f"| | {spoil.WORDS['masks']} | the mask head fails most: it costs ")
