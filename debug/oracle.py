@@ -58,7 +58,7 @@ def figures(found: Ladder) -> dict[str, Figure]:
         a.text(min(found.mean(rung) + 0.01, 0.92), place, f"{found.mean(rung):.3f}", va="center", fontsize=7)
     blamed, values = found.blamed(), [found.shares[part] for part in PARTS]
     errors = np.nan_to_num([[max(v.value - v.low, 0), max(v.high - v.value, 0)] for v in values]).T
-    colours = ["#d32f2f" if part in blamed else "#1e88e5" for part in PARTS]
+    colours = ["#d32f2f" if p == found.failing() else "#fb8c00" if p in blamed else "#1e88e5" for p in PARTS]
     b.bar(range(4), [v.value for v in values], yerr=errors, capsize=4, color=colours)
     b.set_xticks(range(4), [NAMES[part].replace("the ", "").replace(" (", "\n(") for part in PARTS], fontsize=8)
     b.axhline(0, color="black", linewidth=0.8)
