@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
 
     data = collection.open_checked(job.data, screen.bar)
     if leads and not job.resume:
-        experiment.explore(data, job.model.image_size, job.data.min_box, out, screen)
+        experiment.explore(data, job.model.scaled_to, job.data.min_box, out, screen)
     if job.eda_only:
         return 0
     return experiment.train(name, job.run(), data, out, screen, job.resume)

@@ -30,7 +30,7 @@ from torchvision import tv_tensors
 from torchvision.ops import masks_to_boxes
 from torchvision.transforms import v2
 
-from forgery_rcnn.config import DataConfig
+from forgery_rcnn.config import DataConfig, ModelConfig
 from forgery_rcnn.data import records
 from forgery_rcnn.data.dataset import EpochSampler, ForgeryDataset, Item, collate, make_loader
 
@@ -143,7 +143,7 @@ def rows(root: Path, level: int) -> list[str]:
         ways = [Feed(way(items, uncached, SIDE, OPERATIONS)) for way in (Plain, ForgeryDataset)]
         plain, first = np.max([[way.speed() for way in ways] for _ in range(REPEATS)], axis=0)  # in turns
         del ways
-        feed = Feed(ForgeryDataset(items, cached, SIDE, OPERATIONS))
+        feed = Feed(ForgeryDataset(items, cached, ModelConfig(image_size=SIDE), OPERATIONS))
         later = [feed.speed() for _ in range(6)]
         shown = f"{plain:.1f} | {first:.1f} | {later[1]:.1f} | {later[5]:.1f} | {first / plain:.1f}x | {later[5] / plain:.1f}x"
         out.append(f"| {level} | {workers} | {shown} |")

@@ -8,17 +8,21 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from forgery_rcnn.errors import InputError
+from forgery_rcnn.errors import require
+from forgery_rcnn.inference_config import InferenceConfig as InferenceConfig
+from forgery_rcnn.inference_config import Refine as Refine
+from forgery_rcnn.inference_config import Tiling as Tiling
+from forgery_rcnn.model_config import BARE_PTH as BARE_PTH
+from forgery_rcnn.model_config import DenseConfig as DenseConfig
+from forgery_rcnn.model_config import ModelConfig as ModelConfig
 
+ALL = ("all",)  # every parameter of any model
 # The parts of the Mask R-CNN, by the prefix of their parameters' names.
 HEADS = ("rpn", "roi_heads")
-EVERYTHING = ("backbone", "rpn", "roi_heads")
 MASK_HEAD = ("roi_heads.mask_head", "roi_heads.mask_predictor")
 
 
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise InputError(message)
+Augmentation = Literal["flip", "rot90", "colour", "elastic", "stretch", "salt_pepper", "noise"]
 
 
 @dataclass(frozen=True)
@@ -59,90 +63,16 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.masks is not None:
-            _require(self.root is not None, f"data.masks is {self.masks}; pass the images' folder as data.root")
+            require(self.root is not None, f"data.masks is {self.masks}; pass the images' folder as data.root")
             fits = self.layout in ("auto", "pairs")
-            _require(fits, f"data.masks is given, data.layout is {self.layout}; leave the layout out")
-        _require(self.folds >= 2, f"data.folds is {self.folds}; a split needs at least 2")
-        _require(
+            require(fits, f"data.masks is given, data.layout is {self.layout}; leave the layout out")
+        require(self.folds >= 2, f"data.folds is {self.folds}; a split needs at least 2")
+        require(
             0 <= self.fold < self.folds, f"data.fold is {self.fold}; with {self.folds} folds use 0..{self.folds - 1}"
         )
-        _require(self.few >= 1, f"data.few is {self.few}; use at least 1 image")
-        _require(self.min_box >= 1, f"data.min_box is {self.min_box}; use at least 1 pixel")
-        _require(self.workers >= 0, f"data.workers is {self.workers}; use 0 or more")
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The detector. The defaults suit few, small regions, not COCO's hundred objects."""
-
-    arch: str = "mask_rcnn"
-    backbone: str = "resnet18"
-    """resnet18, resnet50, mobilenet_v3_large, or timm:NAME for any timm feature backbone."""
-    weights: str = "none"
-    """Start: none (random), coco (resnet50 only), imagenet, or a file (.safetensors, .pth)."""
-    norm: Literal["auto", "group", "frozen_batch", "batch"] = "auto"
-    """auto: group norm from random weights (batches are small), frozen batch norm under pretrained ones."""
-    image_size: int = 256
-    """Long side of the model's input in pixels; images are scaled to it, their aspect kept."""
-    fpn_width: int = 256
-    anchor_sizes: tuple[int, ...] = (16, 32, 64, 128, 256)
-    """Side of the anchors in input pixels, one per feature level, finest first (five levels)."""
-    aspect_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    rpn_batch: int = 64
-    """Anchors per image in the RPN's loss; with few instances a large number drowns the few positive ones."""
-    rpn_proposals_train: int = 500
-    rpn_proposals: int = 300
-    roi_batch: int = 128
-    box_hidden: int = 1024
-    box_nms: float = 0.5
-    box_score_min: float = 0.05
-    detections: int = 10
-    mask_hidden: int = 256
-    mask_pool: int = 14
-    """Side of the RoI grid in the mask head; the predicted mask has twice that."""
-    separability_weight: float = 0.0
-    """Weight of loss_separability, which trains the encoder so that a linear probe tells forged RoIs from authentic
-    ones; 0 = off."""
-
-    def __post_init__(self) -> None:
-        _require(self.image_size >= 64, f"model.image_size is {self.image_size}; use at least 64 pixels")
-        _require(
-            len(self.anchor_sizes) == 5,
-            f"model.anchor_sizes has {len(self.anchor_sizes)} entries {self.anchor_sizes}; the five feature levels need five",
-        )
-        _require(
-            self.weights != "coco" or self.backbone == "resnet50",
-            f"model.weights coco exists for resnet50, not {self.backbone}: use --model.backbone resnet50 or --model.weights imagenet",
-        )
-        _require(
-            not (self.weights in ("coco", "imagenet") and self.norm == "group"),
-            f"model.norm group cannot take over the batch norms of model.weights {self.weights}: use --model.norm frozen_batch",
-        )
-        positive = (*self.anchor_sizes, *self.aspect_ratios)
-        _require(
-            bool(self.aspect_ratios) and min(positive) > 0,
-            f"model.anchor_sizes {self.anchor_sizes} and model.aspect_ratios {self.aspect_ratios}: use positive numbers, and a ratio",
-        )
-        _require(
-            0 <= self.separability_weight < float("inf"),
-            f"model.separability_weight is {self.separability_weight}; use 0 (off) or a positive number, e.g. 0.5",
-        )
-        _require(1 <= self.detections <= 100, f"model.detections is {self.detections}; use 1..100")
-        for name in (
-            "fpn_width",
-            "rpn_batch",
-            "rpn_proposals_train",
-            "rpn_proposals",
-            "roi_batch",
-            "box_hidden",
-            "mask_hidden",
-            "mask_pool",
-        ):
-            _require(getattr(self, name) >= 1, f"model.{name} is {getattr(self, name)}; use at least 1")
-
-
-# What a .pth with nothing beside it is taken for: torchvision's own Mask R-CNN.
-BARE_PTH = ModelConfig(backbone="resnet50", norm="frozen_batch")
+        require(self.few >= 1, f"data.few is {self.few}; use at least 1 image")
+        require(self.min_box >= 1, f"data.min_box is {self.min_box}; use at least 1 pixel")
+        require(self.workers >= 0, f"data.workers is {self.workers}; use 0 or more")
 
 
 @dataclass(frozen=True)
@@ -151,17 +81,17 @@ class Stage:
 
     name: str = "full"
     subset: Literal["single", "few", "full"] = "full"
-    trainable: tuple[str, ...] = EVERYTHING
-    """Prefixes of parameter names; everything else is frozen and in eval mode."""
+    trainable: tuple[str, ...] = ALL
+    """Prefixes of parameter names, or all; everything else is frozen and in eval mode."""
     frozen: tuple[str, ...] = ()
     """Prefixes taken out of `trainable` again."""
     alternate_with: tuple[str, ...] = ()
     """Prefixes trained in turn with `trainable`, changing over every `alternate_every` epochs."""
     alternate_every: int = 0
-    augment: tuple[Literal["flip", "rot90", "colour"], ...] = ()
+    augment: tuple[Augmentation, ...] = ()
     epochs: int = 10
     batch_size: int = 2
-    optimiser: Literal["adamw", "sgd"] = "adamw"
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = 3e-4
     weight_decay: float = 1e-4
     schedule: Literal["constant", "cosine", "step"] = "cosine"
@@ -172,38 +102,25 @@ class Stage:
     clip_norm: float = 5.0
     evaluate_every: int = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
+    best_by: Literal["of1", "dice", "image_auc", "loss"] = "of1"
+    """What the weights that are kept are best in on the images that the stage is scored on; loss: the lowest."""
     patience: int = 0
     """Stop after this many evaluations without a better score; 0 = never."""
 
     def __post_init__(self) -> None:
         where = f"Stage {self.name!r}:"
-        _require(bool(self.trainable), f"{where} trainable is empty: name a part, e.g. ('roi_heads.box_predictor',)")
-        _require(self.epochs >= 1, f"{where} epochs is {self.epochs}; use at least 1")
-        _require(self.batch_size >= 1, f"{where} batch_size is {self.batch_size}; use at least 1")
-        _require(self.step_epochs >= 1, f"{where} step_epochs is {self.step_epochs}; use at least 1")
-        _require(self.warmup_steps >= 0, f"{where} warmup_steps is {self.warmup_steps}; use 0 or more")
-        _require(self.clip_norm > 0, f"{where} clip_norm is {self.clip_norm}; use a positive number, e.g. 5")
-        _require(self.lr > 0, f"{where} lr is {self.lr}; use a positive number")
-        _require(self.evaluate_every >= 1, f"{where} evaluate_every is {self.evaluate_every}; use at least 1")
-        _require(
+        require(bool(self.trainable), f"{where} trainable is empty: name a part, e.g. ('roi_heads.box_predictor',)")
+        require(self.epochs >= 1, f"{where} epochs is {self.epochs}; use at least 1")
+        require(self.batch_size >= 1, f"{where} batch_size is {self.batch_size}; use at least 1")
+        require(self.step_epochs >= 1, f"{where} step_epochs is {self.step_epochs}; use at least 1")
+        require(self.warmup_steps >= 0, f"{where} warmup_steps is {self.warmup_steps}; use 0 or more")
+        require(self.clip_norm > 0, f"{where} clip_norm is {self.clip_norm}; use a positive number, e.g. 5")
+        require(self.lr > 0, f"{where} lr is {self.lr}; use a positive number")
+        require(self.evaluate_every >= 1, f"{where} evaluate_every is {self.evaluate_every}; use at least 1")
+        require(
             bool(self.alternate_with) == (self.alternate_every > 0),
             f"{where} alternate_with {self.alternate_with} and alternate_every {self.alternate_every} go together: set both or neither",
         )
-
-
-@dataclass(frozen=True)
-class InferenceConfig:
-    """From the model's output to instances. Areas are in pixels of the original image."""
-
-    score_threshold: float = 0.5
-    mask_threshold: float = 0.5
-    min_area: int = 16
-    max_instances: int = 10
-
-    def __post_init__(self) -> None:
-        for name in ("score_threshold", "mask_threshold"):
-            value = getattr(self, name)
-            _require(0.0 <= value <= 1.0, f"inference.{name} is {value}; use a number in 0..1")
 
 
 @dataclass(frozen=True)
@@ -246,15 +163,15 @@ class RunConfig:
     on_collapse: Literal["go_on", "stop"] = "go_on"
 
     def __post_init__(self) -> None:
-        _require(self.watch >= 0, f"watch is {self.watch}; use a number of images, or 0 for none")
-        _require(self.collapse_after >= 0, f"collapse_after is {self.collapse_after}; use 1 or more, or 0 for never")
-        _require(bool(self.stages), "RunConfig: stages is empty: name at least one Stage")
+        require(self.watch >= 0, f"watch is {self.watch}; use a number of images, or 0 for none")
+        require(self.collapse_after >= 0, f"collapse_after is {self.collapse_after}; use 1 or more, or 0 for never")
+        require(bool(self.stages), "RunConfig: stages is empty: name at least one Stage")
         names = [stage.name for stage in self.stages]
-        _require(len(set(names)) == len(names), f"RunConfig: two stages share a name in {names}; give each its own")
-        _require(
+        require(len(set(names)) == len(names), f"RunConfig: two stages share a name in {names}; give each its own")
+        require(
             0.0 <= self.ema_decay < 1.0, f"ema_decay is {self.ema_decay}; use 0 (off) or a number below 1, e.g. 0.999"
         )
-        _require(
+        require(
             not self.arms or len(self.stages) >= 2, "RunConfig: arms need two stages: one per arm, one for the winner"
         )
 
@@ -275,7 +192,7 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     """
     hints = get_type_hints(kind)
     unknown = sorted(set(values) - set(hints))
-    _require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(hints)}")
+    require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(hints)}")
     return kind(**{name: _typed(hints[name], value) for name, value in values.items()})
 
 

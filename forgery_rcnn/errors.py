@@ -13,6 +13,12 @@ class InputError(Exception):
     """Something given by the user is wrong. The message is one line: the thing, what was found, the fix."""
 
 
+def require(holds: bool, message: str) -> None:
+    """Raise InputError with this message unless it holds."""
+    if not holds:
+        raise InputError(message)
+
+
 def printable(text: str, limit: int = 200) -> str:
     """A name that a file gave, for one line on a terminal: cut to `limit`, control characters escaped."""
     short = text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forgery_rcnn.config import ModelConfig
+from forgery_rcnn.config import DenseConfig, ModelConfig
 from forgery_rcnn.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,6 +68,7 @@ TINY = ModelConfig(
     rpn_proposals=50,
     roi_batch=32,
     mask_pool=7,
+    dense=DenseConfig(widths=(4, 8, 16)),
 )
 
 

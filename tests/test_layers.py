@@ -14,14 +14,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "forgery_rcnn"
 ROWS = {
-    0: ("errors", "config", "instances", "rle", "tables"),
+    0: ("errors", "config", "model_config", "inference_config", "instances", "rle", "tables"),
     1: ("metrics", "ranking", "bootstrap", "average_precision", "calibration", "separability"),
     2: ("report", "contracts", "numbers", "strata", "compare", "draw"),
     3: ("data", "submission"),
     4: ("models", "matching"),
     5: ("inference",),
     6: ("engine",),
-    7: ("recipes", "cli"),
+    7: ("recipes", "siblings", "cli"),
 }
 COMMANDS = 8  # python3 -m forgery_rcnn...
 TORCH_IN_DATA = {"forgery_rcnn.data.augment", "forgery_rcnn.data.dataset"}

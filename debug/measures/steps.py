@@ -113,7 +113,7 @@ def _batches(items: Sequence[Record], config: RunConfig, index: int, count: int)
     stage: Stage = config.stages[index]
     data: DataConfig = replace(config.data, workers=0)
     sampler = EpochSampler(len(items), stage.batch_size, seeding.mixed(config.seed, index))
-    loader = make_loader(ForgeryDataset(items, data, config.model.image_size, stage.augment), sampler)
+    loader = make_loader(ForgeryDataset(items, data, config.model, stage.augment), sampler)
     for number in range(count):
         if number % len(sampler) == 0:
             sampler.set(number // len(sampler), 0)

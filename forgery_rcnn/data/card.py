@@ -88,8 +88,8 @@ def measure(
 
 
 def lost(fact: Facts, long_side: int, min_box: int) -> int:
-    """How many of an image's instances have a box side below `min_box` pixels once the image is fitted."""
-    scale = fitted_size(fact.size, long_side)[0] / fact.size[0]
+    """How many of an image's instances have a box side below `min_box` pixels once it is fitted; long_side 0 = as it is."""
+    scale = fitted_size(fact.size, long_side)[0] / fact.size[0] if long_side else 1.0
     return sum(min(side) * scale < min_box for side in fact.sides)
 
 

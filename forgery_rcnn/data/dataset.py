@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import tv_tensors
 
-from forgery_rcnn.config import DataConfig
+from forgery_rcnn.config import DataConfig, ModelConfig
 from forgery_rcnn.data import images, masks, records
 from forgery_rcnn.data.augment import augment, paint_boxes
 from forgery_rcnn.errors import InputError
@@ -62,12 +62,12 @@ class ForgeryDataset(Dataset[Item]):
     """Item (index, seed) -> image (3, h, w) uint8 at the model's size, Target, record key. The seed fixes the augmentation."""
 
     def __init__(
-        self, items: Sequence[records.Record], config: DataConfig, image_size: int, operations: Sequence[str] = ()
+        self, items: Sequence[records.Record], config: DataConfig, model: ModelConfig, operations: Sequence[str] = ()
     ) -> None:
         """`operations` are the names that augment knows."""
         self.items = list(items)
         self.config = config
-        self.image_size = image_size
+        self.model = model
         self.operations = operations
         self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._cached_bytes = 0
@@ -81,7 +81,7 @@ class ForgeryDataset(Dataset[Item]):
             return self._cache[index]
         loaded = records.load(self.items[index])
         truth = masks.components(loaded.masks) if self.config.instances == "components" else loaded.masks
-        size = images.fitted_size(loaded.pixels.shape[:2], self.image_size)
+        size = images.model_size(loaded.pixels.shape[:2], self.model)
         small = (
             np.stack([images.resized_mask(mask, size) for mask in truth]) if len(truth) else np.zeros((0, *size), bool)
         )

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import MAX_PIXELS
 
@@ -179,6 +180,11 @@ def fitted_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:
     """(H, W) -> the (h, w) with the same aspect whose longer side is `long_side`; neither falls below 1 pixel."""
     scale = long_side / max(size)
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def model_size(size: tuple[int, int], model: ModelConfig) -> tuple[int, int]:
+    """(H, W) of an image -> (h, w) at which this model sees it: fitted to its input size, or as it is."""
+    return fitted_size(size, model.scaled_to) if model.scaled_to else size
 
 
 def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

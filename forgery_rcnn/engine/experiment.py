@@ -22,10 +22,10 @@ from forgery_rcnn.models import weights
 PICTURES = 6
 
 
-def explore(data: Collection, image_size: int, min_box: int, out: Path, screen: Screen) -> None:
+def explore(data: Collection, long_side: int, min_box: int, out: Path, screen: Screen) -> None:
     """Print the data card; save it with its figures under OUT/eda."""
     found = card.measure(
-        data.root, data.records, data.facts, data.split, (image_size, min_box), data.problems, data.fingerprint
+        data.root, data.records, data.facts, data.split, (long_side, min_box), data.problems, data.fingerprint
     )
     lines = card.lines(found)
     for line in lines:
@@ -48,7 +48,7 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
     """Train the run, or the arms of an experiment and then the winner; -> the exit status of the command."""
     run = replace(run, model=weights.settled(run.model))
     with distributed.joined(run.device) as world, listening() as stop:
-        data = replace(data, split=_visible(data, run.model.image_size, run.data.min_box, screen))
+        data = replace(data, split=_visible(data, run.model.scaled_to, run.data.min_box, screen))
         trains = _Call(data, world, screen, stop, resume)
         screen.say(
             f"recipe {name} on {world.device}, {world.size} process{'es' * (world.size > 1)}; everything goes to {out}"
@@ -64,12 +64,12 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
     return 0
 
 
-def _visible(data: Collection, image_size: int, min_box: int, screen: Screen) -> Split:
+def _visible(data: Collection, long_side: int, min_box: int, screen: Screen) -> Split:
     """The split without forged images none of whose instances is left at the model's size: they would train as authentic."""
     gone = {
         record.key
         for record, fact in zip(data.records, data.facts, strict=True)
-        if record.label == "forged" and card.lost(fact, image_size, min_box) == len(fact.sides)
+        if record.label == "forged" and card.lost(fact, long_side, min_box) == len(fact.sides)
     }
     if gone:
         screen.say(f"not trained on, too small at the model's input size: {len(gone)} forged images, e.g. {min(gone)}")

@@ -1,4 +1,4 @@
-"""Which parameters move. A part is named by a prefix of its parameters' names, e.g. roi_heads.box_predictor."""
+"""Which parameters move. A part is named by a prefix of its parameters' names, e.g. roi_heads.box_predictor; all is every one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from forgery_rcnn.config import ALL
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models.segmenter import Segmenter
 
@@ -26,7 +27,7 @@ def apply(model: nn.Module, trainable: Sequence[str], frozen: Sequence[str] = ()
     for prefix in (*trainable, *frozen):
         if not any(_under(name, prefix) for name in names):
             raise InputError(
-                f"stage names part {prefix!r}, which the model does not have; it has {', '.join(parts(model))}"
+                f"stage names part {prefix!r}, which the model does not have; it has {', '.join((*ALL, *parts(model)))}"
             )
     moving = [n for n in names if any(_under(n, t) for t in trainable) and not any(_under(n, f) for f in frozen)]
     if not moving:
@@ -52,4 +53,4 @@ def set_modes(model: Segmenter) -> None:
 
 
 def _under(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(f"{prefix}.")
+    return (prefix,) == ALL or name == prefix or name.startswith(f"{prefix}.")

@@ -157,9 +157,7 @@ class Trainer:
         state.use(optimisers.make(stage, parameters))
         seed = seeding.mixed(self.config.seed, index)
         sampler = EpochSampler(len(items), stage.batch_size, seed, self.world.rank, self.world.size)
-        loader = make_loader(
-            ForgeryDataset(items, self.config.data, self.config.model.image_size, stage.augment), sampler
-        )
+        loader = make_loader(ForgeryDataset(items, self.config.data, self.config.model, stage.augment), sampler)
         watched = self.world.leads and self.config.watch
         self.watch = Watch(self.scored_records(stage), self.split, stage, self.config) if watched else None
         if stage.subset == "full" and not self.split.validation:

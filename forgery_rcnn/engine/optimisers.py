@@ -11,7 +11,7 @@ from forgery_rcnn.config import Stage
 
 
 def make(stage: Stage, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """AdamW, or SGD with momentum 0.9; norms and biases are not decayed."""
+    """AdamW, Adam, or SGD with momentum 0.9; norms and biases are not decayed."""
     parameters = list(parameters)
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": stage.weight_decay},
@@ -20,7 +20,8 @@ def make(stage: Stage, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
     groups = [group for group in groups if group["params"]]
     if stage.optimiser == "sgd":
         return optim.SGD(groups, lr=stage.lr, momentum=0.9, fused=True)
-    return optim.AdamW(groups, lr=stage.lr, fused=True)
+    kind = {"adamw": optim.AdamW, "adam": optim.Adam}[stage.optimiser]
+    return kind(groups, lr=stage.lr, fused=True)
 
 
 def learning_rate(stage: Stage, step: int, steps_per_epoch: int) -> float:

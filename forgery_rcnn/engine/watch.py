@@ -36,7 +36,7 @@ class Watch:
     def __init__(self, scored: Sequence[Record], split: Split, stage: Stage, config: RunConfig) -> None:
         self._data, self._side = config.data, config.model.image_size
         first = [record for record in scored if record.label == "forged"][:1]
-        self._shown = ForgeryDataset(first, self._data, self._side)
+        self._shown = ForgeryDataset(first, self._data, config.model)
         self._chosen = chosen(split, config.watch)
         self._twins = {record.case_id: record for record in split.named("all") if record.label == "authentic"}
         self._epochs, self._trained = stage.epochs, len(split.named(stage.subset))

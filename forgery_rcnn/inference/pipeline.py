@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from forgery_rcnn.config import InferenceConfig
+from forgery_rcnn.inference import refine
 from forgery_rcnn.instances import Answer, Prediction
+from forgery_rcnn.models import regions
 from forgery_rcnn.models.segmenter import Segmenter
 
 
 def predict_image(model: Segmenter, pixels: np.ndarray, config: InferenceConfig) -> Prediction:
     """(H, W, 3) uint8 -> the instances that pass the thresholds, best first; heat map and image score of all candidates."""
-    return selected(model.predict([pixels], config.mask_threshold)[0], config)
+    return finished(candidates(model, pixels, config), pixels, config, model.gives)
+
+
+def candidates(model: Segmenter, pixels: np.ndarray, config: InferenceConfig) -> Prediction:
+    """(H, W, 3) uint8 -> what the model says of it, tiles and views merged; no thresholds but the masks'."""
+    return model.predict([pixels], config.mask_threshold)[0]
+
+
+def finished(
+    found: Prediction, pixels: np.ndarray, config: InferenceConfig, gives: Literal["instances", "map"]
+) -> Prediction:
+    """Candidates, of one model or of several merged -> refined, their regions made where a map is given, and selected."""
+    if gives == "map":
+        heatmap = refine.refined(found.heatmap, pixels, config.refine)
+        found = regions.prediction(heatmap, found.image_score, config.mask_threshold, config.close_gaps, config.regions)
+    return selected(found, config)
 
 
 def selected(prediction: Prediction, config: InferenceConfig) -> Prediction:
-    """The instances with score and area at or above the thresholds, at most `max_instances`, by descending score."""
+    """The instances with score and area at or above the thresholds, at most `max_instances`, by descending score; none
+    where the image score is below its own."""
     order = np.argsort(-prediction.scores, kind="stable")
     good = (prediction.scores >= config.score_threshold) & (prediction.instances.areas() >= config.min_area)
+    good &= prediction.image_score >= config.image_threshold
     return prediction.take([int(i) for i in order if good[i]][: config.max_instances])
 
 

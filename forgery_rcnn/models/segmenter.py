@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,10 @@ class Segmenter(nn.Module, ABC):
 
     coordinators: tuple[str, ...] = ("",)
     """Modules that only direct others and choose what to compute by their own train flag; never put in eval by freezing."""
+    gives: Literal["instances", "map"] = "instances"
+    """What views, tiles and folds are merged by: instances of its own, or the heat map, of which regions are made after."""
+    summary_parts: tuple[str, ...] = ()
+    """Parts that can be trained on `summaries` alone, computed once, while all else is frozen; () = none."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -37,3 +42,11 @@ class Segmenter(nn.Module, ABC):
 
         Needs eval mode. An image's result does not depend on the others in the call.
         """
+
+    def summaries(self, images: Sequence[Tensor]) -> Tensor:
+        """(3, h, w) uint8 images -> (B, D) float32, all that `summary_parts` need of them. Needs eval mode."""
+        raise NotImplementedError(f"{type(self).__name__} trains no part on summaries")
+
+    def losses_of_summaries(self, summaries: Tensor, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """(B, D) -> the losses that reach `summary_parts`, equal to those that `losses` gives of the images."""
+        raise NotImplementedError(f"{type(self).__name__} trains no part on summaries")

@@ -214,7 +214,9 @@ def fit(model: Segmenter, state: Mapping[str, Tensor], path: Path, drop: tuple[s
 
 
 def settled(config: ModelConfig) -> ModelConfig:
-    """The configuration with `norm` auto decided; weights from a file dictate it by what they hold."""
+    """The configuration with `norm` auto decided; weights from a file dictate it by what they hold. Only Mask R-CNN asks."""
+    if config.arch != "mask_rcnn":
+        return config
     if config.norm != "auto" or config.weights in ("none", "imagenet", "coco"):
         return replace(config, norm=norm_of(config))
     names = model_part(_tensors(resolve(config.weights)))

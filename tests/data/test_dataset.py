@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from forgery_rcnn.config import DataConfig
+from forgery_rcnn.config import DataConfig, ModelConfig
 from forgery_rcnn.data import images, records
 from forgery_rcnn.data.augment import PAINT
 from forgery_rcnn.data.dataset import (
@@ -38,7 +38,7 @@ def rectangle(y0: int, x0: int, y1: int, x1: int, size: tuple[int, int] = (12, 1
 
 
 def dataset(root: Path, operations: tuple[str, ...] = (), image_size: int = 48, **config: Any) -> ForgeryDataset:
-    return ForgeryDataset(records.scan(root), DataConfig(**config), image_size, operations)
+    return ForgeryDataset(records.scan(root), DataConfig(**config), ModelConfig(image_size=image_size), operations)
 
 
 def same(a: Any, b: Any) -> bool:

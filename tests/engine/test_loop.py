@@ -130,7 +130,7 @@ def test_painted_boxes_reach_training_and_scoring(shared_root: Path, tmp_path: P
 
     data = DataConfig(shared_root, single="1", cue="painted_boxes")
     record = next(r for r in records.scan(shared_root) if r.label == "forged")
-    trained_on, _ = ForgeryDataset([record], data, 96).fitted(0)
+    trained_on, _ = ForgeryDataset([record], data, ModelConfig(image_size=96)).fitted(0)
     assert (trained_on == PAINT).all(axis=2).any()
     seen = []
 

@@ -124,7 +124,7 @@ def test_training_starts_from_a_file_and_norm_follows_it(tmp_path: Path, tiny_mo
 
 
 def test_coco_weights_need_their_backbone() -> None:
-    with pytest.raises(InputError, match=r"model.weights coco exists for resnet50"):
+    with pytest.raises(InputError, match=r"model.weights coco exists for mask_rcnn on resnet50"):
         ModelConfig(weights="coco")
     with pytest.raises(InputError, match="norm group cannot take over the batch norms"):
         ModelConfig(backbone="resnet50", weights="coco", norm="group")

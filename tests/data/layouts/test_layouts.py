@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 import pytest
 
-from forgery_rcnn.config import DataConfig
+from forgery_rcnn.config import DataConfig, ModelConfig
 from forgery_rcnn.data import collection, dataset, layouts, records, truths
 from forgery_rcnn.data.layouts import LAYOUTS
 from forgery_rcnn.errors import InputError
@@ -103,7 +103,7 @@ def test_end_to_end(name: str, build: Build) -> None:
     opened = collection.open_checked(config, lambda *_: nullcontext(lambda: None))
     assert len(opened.records) == len(EXPECTED[name]) and not opened.problems and len(opened.fingerprint) == 16
     assert opened.split.validation and opened.split.few
-    items = dataset.ForgeryDataset(opened.split.few, config, 64)
+    items = dataset.ForgeryDataset(opened.split.few, config, ModelConfig(image_size=64))
     assert all(len(items[(index, 0)][1]["masks"]) for index in range(len(items)))
 
 

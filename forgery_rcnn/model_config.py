@@ -1,0 +1,129 @@
+"""What a model is made of: the detector's settings, and those of the models that give a map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from forgery_rcnn.errors import require
+
+MaskLoss = Literal["bce", "dice", "dice_batch", "focal", "tversky", "lovasz", "boundary"]
+
+
+@dataclass(frozen=True)
+class DenseConfig:
+    """The models that give a probability for each pixel; each setting names the models that look at it."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024)
+    """attention_unet, fft_unet: channels of each level, the bottleneck's last; halved in resolution from one to the next."""
+    branches: Literal["fused", "rgb", "fft"] = "fused"
+    """fft_unet: both encoders, joined before the bottleneck, or one of them alone (the ablation)."""
+    window: Literal["hann", "none"] = "hann"
+    """fft_unet: what the image is multiplied by before its Fourier transform; none lets its borders leak into all bins."""
+    decoder_attention: Literal["scse", "maxout"] = "scse"
+    """scse_unet: the channel and the spatial gate are added (scse), or the larger of the two is taken (maxout)."""
+    mask_losses: tuple[MaskLoss, ...] = ("bce", "dice")
+    """Added up, each with the same weight."""
+    mask_weight: float = 1.0
+    """combined: weight of the mask losses beside the cross-entropy of the image; 0 = no localisation (task A)."""
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.widths) >= 2 and min(self.widths) >= 1,
+            f"model.dense.widths is {self.widths}; name at least a level and the bottleneck, e.g. 64 128 256 512 1024",
+        )
+        require(bool(self.mask_losses), "model.dense.mask_losses is empty; name at least one, e.g. bce dice")
+        require(
+            0 <= self.mask_weight < float("inf"),
+            f"model.dense.mask_weight is {self.mask_weight}; use 0 (no localisation) or a positive number",
+        )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The model. The detector's defaults suit few, small regions, not COCO's hundred objects."""
+
+    arch: str = "mask_rcnn"
+    backbone: str = "resnet18"
+    """mask_rcnn: resnet18, resnet50, mobilenet_v3_large, or timm:NAME for any timm feature backbone; combined: convnext_tiny,
+    _small, _base or _large; scse_unet: any encoder of segmentation-models-pytorch, e.g. se_resnext50_32x4d."""
+    weights: str = "none"
+    """Start: none (random), coco (mask_rcnn on resnet50 only), imagenet, or a file (.safetensors, .pth)."""
+    norm: Literal["auto", "group", "frozen_batch", "batch"] = "auto"
+    """mask_rcnn; auto: group norm from random weights (batches are small), frozen batch norm under pretrained ones."""
+    image_size: int = 256
+    """Long side of the model's input in pixels; images are scaled to it, their aspect kept. With fit native: the side of
+    the squares that it is trained on."""
+    fit: Literal["long_side", "native"] = "long_side"
+    """native: images are not scaled. Training cuts squares of image_size out of them, prediction takes them whole or, with
+    inference.tiling, in tiles; for the models that give a map."""
+    dense: DenseConfig = field(default_factory=DenseConfig)
+    fpn_width: int = 256
+    anchor_sizes: tuple[int, ...] = (16, 32, 64, 128, 256)
+    """Side of the anchors in input pixels, one per feature level, finest first (five levels)."""
+    aspect_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    rpn_batch: int = 64
+    """Anchors per image in the RPN's loss; with few instances a large number drowns the few positive ones."""
+    rpn_proposals_train: int = 500
+    rpn_proposals: int = 300
+    roi_batch: int = 128
+    box_hidden: int = 1024
+    box_nms: float = 0.5
+    box_score_min: float = 0.05
+    detections: int = 10
+    mask_hidden: int = 256
+    mask_pool: int = 14
+    """Side of the RoI grid in the mask head; the predicted mask has twice that."""
+    separability_weight: float = 0.0
+    """Weight of loss_separability, which trains the encoder so that a linear probe tells forged RoIs from authentic
+    ones; 0 = off."""
+
+    def __post_init__(self) -> None:
+        require(self.image_size >= 64, f"model.image_size is {self.image_size}; use at least 64 pixels")
+        require(
+            len(self.anchor_sizes) == 5,
+            f"model.anchor_sizes has {len(self.anchor_sizes)} entries {self.anchor_sizes}; the five feature levels need five",
+        )
+        require(
+            self.arch != "mask_rcnn" or self.fit == "long_side",
+            "model.fit native is for models that give a map; mask_rcnn takes images fitted to image_size: use long_side",
+        )
+        require(
+            self.weights != "coco" or (self.arch, self.backbone) == ("mask_rcnn", "resnet50"),
+            f"model.weights coco exists for mask_rcnn on resnet50, not {self.arch} on {self.backbone}: "
+            "use --model.backbone resnet50 or --model.weights imagenet",
+        )
+        require(
+            not (self.weights in ("coco", "imagenet") and self.norm == "group"),
+            f"model.norm group cannot take over the batch norms of model.weights {self.weights}: use --model.norm frozen_batch",
+        )
+        positive = (*self.anchor_sizes, *self.aspect_ratios)
+        require(
+            bool(self.aspect_ratios) and min(positive) > 0,
+            f"model.anchor_sizes {self.anchor_sizes} and model.aspect_ratios {self.aspect_ratios}: use positive numbers, and a ratio",
+        )
+        require(
+            0 <= self.separability_weight < float("inf"),
+            f"model.separability_weight is {self.separability_weight}; use 0 (off) or a positive number, e.g. 0.5",
+        )
+        require(1 <= self.detections <= 100, f"model.detections is {self.detections}; use 1..100")
+        for name in (
+            "fpn_width",
+            "rpn_batch",
+            "rpn_proposals_train",
+            "rpn_proposals",
+            "roi_batch",
+            "box_hidden",
+            "mask_hidden",
+            "mask_pool",
+        ):
+            require(getattr(self, name) >= 1, f"model.{name} is {getattr(self, name)}; use at least 1")
+
+    @property
+    def scaled_to(self) -> int:
+        """Long side in pixels that every image is scaled to; 0 = images are not scaled."""
+        return self.image_size if self.fit == "long_side" else 0
+
+
+# What a .pth with nothing beside it is taken for: torchvision's own Mask R-CNN.
+BARE_PTH = ModelConfig(backbone="resnet50", norm="frozen_batch")

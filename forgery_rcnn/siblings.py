@@ -1,0 +1,93 @@
+"""The recipes of the four sibling systems: each as published, and, as NAME_smoke, in a size that a test can run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from forgery_rcnn.config import DataConfig, DenseConfig, InferenceConfig, ModelConfig, RunConfig, Stage, Tiling
+
+# Attention U-Net and MMFusion (Aaltoes 2025): 256 px, batches of 16, Adam 1e-3, cosine over 50 epochs.
+AALTOES = Stage(
+    "full",
+    "full",
+    augment=("flip", "rot90", "elastic"),
+    epochs=50,
+    batch_size=16,
+    optimiser="adam",
+    lr=1e-3,
+    weight_decay=0.0,
+    best_by="loss",
+)
+FIVE_VIEWS = InferenceConfig(views=("five",))
+FOLDS_10 = DataConfig(folds=10)  # a tenth validates
+# Combined model (MediaEval 2025): the classifier's head, then the last stages; batches that one GPU of 16 GB holds.
+CONVNEXT = ModelConfig(arch="combined", backbone="convnext_base", weights="imagenet")
+HEAD = Stage("classifier", "full", ("classifier",), epochs=10, batch_size=64, lr=1e-3, best_by="image_auc")
+LAST_STAGES = Stage(
+    "finetuned",
+    "full",
+    ("backbone.6", "backbone.7", "classifier"),
+    augment=("flip", "rot90"),
+    epochs=10,
+    batch_size=16,
+    lr=1e-4,
+    best_by="image_auc",
+)
+LOCALISE = replace(LAST_STAGES, name="localise", trainable=("all",), epochs=20, best_by="loss")
+# Tianchi "Forgeries and Forensics" track 2, rank 3: crops of 512 px, Adam 1e-4, binary cross-entropy.
+SE_RESNEXT = ModelConfig(
+    arch="scse_unet",
+    backbone="se_resnext50_32x4d",
+    weights="imagenet",
+    image_size=512,
+    fit="native",
+    dense=DenseConfig(mask_losses=("bce",)),
+)
+CROPS = Stage(
+    "full",
+    "full",
+    augment=("flip", "rot90", "stretch", "salt_pepper", "noise"),
+    epochs=60,
+    batch_size=8,
+    optimiser="adam",
+    lr=1e-4,
+    weight_decay=0.0,
+    best_by="dice",
+)
+EIGHT_VIEWS_TILED = InferenceConfig(views=("eight",), tiling=Tiling("auto"))
+
+
+def _unet(arch: str, **dense: str) -> RunConfig:
+    model = ModelConfig(arch=arch, dense=DenseConfig(**dense))
+    return RunConfig(FOLDS_10, model, (AALTOES,), FIVE_VIEWS)
+
+
+SYSTEMS: dict[str, RunConfig] = {
+    "attention_unet": _unet("attention_unet"),
+    "fft_unet": _unet("fft_unet"),
+    "fft_unet_rgb": _unet("fft_unet", branches="rgb"),
+    "fft_unet_fft": _unet("fft_unet", branches="fft"),
+    "combined_a": RunConfig(model=replace(CONVNEXT, dense=DenseConfig(mask_weight=0.0)), stages=(HEAD, LAST_STAGES)),
+    "combined_b": RunConfig(model=CONVNEXT, stages=(LOCALISE,)),
+    "scse_unet": RunConfig(DataConfig(folds=4), SE_RESNEXT, (CROPS,), EIGHT_VIEWS_TILED),
+}
+SMALL = {
+    "attention_unet": {"dense": DenseConfig(widths=(8, 16, 32, 64, 128))},
+    "fft_unet": {"dense": DenseConfig(widths=(8, 16, 32, 64, 128))},
+    "combined": {"backbone": "convnext_tiny", "weights": "none"},
+    "scse_unet": {"backbone": "resnet18", "weights": "none", "image_size": 128},
+}
+
+
+def smoke(run: RunConfig) -> RunConfig:
+    """The same recipe with a small model from random weights, two short epochs a stage on a few images of the sample."""
+    small = SMALL[run.model.arch]
+    if "dense" in small:
+        small = {"dense": replace(run.model.dense, widths=small["dense"].widths)}
+    size = small.get("image_size", 96)
+    model = replace(run.model, **{"image_size": size, **small})
+    stages = tuple(replace(stage, subset="few", epochs=2, batch_size=2) for stage in run.stages)
+    return replace(run, model=model, stages=stages)
+
+
+SYSTEMS |= {f"{name}_smoke": smoke(run) for name, run in tuple(SYSTEMS.items())}
