@@ -27,17 +27,31 @@ PIXELS = {
 """Means over images of a row's score."""
 IMAGES = {
     "image_auc": "AUC of the image score",
+    "image_ap": "average precision (image score)",
+    "equal_error_rate": "equal error rate (image score)",
     "f1": "F1 of the calls",
+    "accuracy": "accuracy of the calls",
     "balanced_accuracy": "balanced accuracy of the calls",
+    "call_precision": "precision of the calls",
+    "call_recall": "recall of the calls",
     "false_alarm_rate": "authentic images flagged",
     "missed_rate": "forged images passed over",
     "false_alarms_at_95_recall": "false alarms at 95 % recall",
     "recall_at_5_false_alarms": "recall at 5 % false alarms",
 }
 """One forged-or-authentic decision per image."""
+
+
+def _image_ap(scores: np.ndarray, forged: np.ndarray) -> float:
+    """ranking.average_precision; NaN where nothing is authentic: 1.0 whatever the scores are would say nothing."""
+    return math.nan if forged.all() else ranking.average_precision(scores, forged)
+
+
 IMAGE_CONTRACT = "one decision per image, prob >= threshold as in the file; authentic images in; regions not looked at"
 RANKED = {
     "image_auc": ranking.auc,
+    "image_ap": _image_ap,
+    "equal_error_rate": ranking.equal_error_rate,
     "false_alarms_at_95_recall": ranking.false_alarm_rate_at,
     "recall_at_5_false_alarms": ranking.recall_at,
 }
@@ -165,7 +179,14 @@ def trivial(scored: Scored) -> dict[str, dict[str, float]]:
     """
     rows, out = scored.rows, {}
     both = len({row.label for row in rows}) == 2
-    same_score = {"image_auc": 0.5, "false_alarms_at_95_recall": 1.0, "recall_at_5_false_alarms": 0.0}
+    share = sum(row.label == "forged" for row in rows) / max(len(rows), 1)
+    same_score = {
+        "image_auc": 0.5,
+        "image_ap": share,
+        "equal_error_rate": 0.5,
+        "false_alarms_at_95_recall": 1.0,
+        "recall_at_5_false_alarms": 0.0,
+    }
     for answer in ("authentic", "forged"):
         alike = said_of_all(rows, answer)
         numbers = {

@@ -96,6 +96,28 @@ def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
     return float(np.sum(precision * np.diff(recall, prepend=0.0))) if len(recall) else math.nan
 
 
+def equal_error_rate(scores: np.ndarray, positive: np.ndarray) -> float:
+    """(N,) numbers, (N,) bool -> the rate at which as many negatives are called as positives are not, 0..1; NaN when a class
+    is missing.
+
+    Between two thresholds, where the order of the two rates changes, both are taken to move evenly (the ROC's straight line).
+
+    >>> equal_error_rate(np.array([0.9, 0.6, 0.7, 0.1]), np.array([True, True, False, False]))
+    0.5
+    """
+    total = int(np.count_nonzero(positive))
+    if not total or total == len(scores):
+        return math.nan
+    order = np.argsort(-scores)
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    missed = 1 - np.concatenate([[0], np.cumsum(positive[order])[last]]) / total
+    false = np.concatenate([[0], np.cumsum(~positive[order])[last]]) / (len(scores) - total)
+    gap = false - missed  # from -1, where nothing is called, rising to 1
+    after = int(np.argmax(gap >= 0))
+    share = gap[after - 1] / (gap[after - 1] - gap[after])
+    return float(false[after - 1] + share * (false[after] - false[after - 1]))
+
+
 def _largest(values: np.ndarray, k: int) -> np.generic:
     """(N,) -> the k-th largest, k = 1 the largest; in linear time."""
     return np.partition(values, len(values) - k)[len(values) - k]
@@ -113,19 +135,23 @@ def confusion(called: np.ndarray, positive: np.ndarray) -> tuple[int, int, int, 
 
 
 def call_rates(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """(..., 4) counts tp, fp, fn, tn -> F1, balanced accuracy, share of negatives called, share of positives not called.
+    """(..., 4) counts tp, fp, fn, tn -> F1, accuracy, balanced accuracy, precision, recall, share of negatives called, share
+    of positives not called.
 
     Each of shape (...,); NaN where it is 0 / 0, and balanced accuracy where a class is missing.
 
-    >>> {name: float(rate) for name, rate in call_rates(np.array([3, 1, 1, 3])).items()}
-    {'f1': 0.75, 'balanced_accuracy': 0.75, 'false_alarm_rate': 0.25, 'missed_rate': 0.25}
+    >>> {name: float(rate) for name, rate in call_rates(np.array([3, 1, 1, 3])).items() if name.endswith("_rate")}
+    {'false_alarm_rate': 0.25, 'missed_rate': 0.25}
     """
     tp, fp, fn, tn = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
     with np.errstate(invalid="ignore"):
         false_alarms, missed = fp / (fp + tn), fn / (fn + tp)
         return {
             "f1": 2 * tp / (2 * tp + fp + fn),
+            "accuracy": (tp + tn) / (tp + fp + fn + tn),
             "balanced_accuracy": 1 - (false_alarms + missed) / 2,
+            "call_precision": tp / (tp + fp),
+            "call_recall": tp / (tp + fn),
             "false_alarm_rate": false_alarms,
             "missed_rate": missed,
         }

@@ -143,3 +143,41 @@ def test_mcc_of_counts_whose_product_is_far_past_64_bits() -> None:
     assert ranking.mcc(many, 0, 0, many) == 1.0
     assert ranking.mcc(0, many, many, 0) == -1.0
     assert ranking.mcc(3 * many, many, many, 3 * many) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "rate"),
+    [
+        ([0.9, 0.1], [1, 0], 0.0),
+        ([0.1, 0.9], [1, 0], 1.0),
+        ([0.5, 0.5], [1, 0], 0.5),
+        ([0.9, 0.8, 0.3, 0.7, 0.2, 0.1], [1, 1, 1, 0, 0, 0], 1 / 3),
+        ([0.9, 0.4, 0.5, 0.1, 0.0], [1, 1, 0, 0, 0], 1 / 3),  # 1/3 called, 1/2 missed, then 1/3 and 0: met in between
+    ],
+)
+def test_equal_error_rate_by_hand(scores: list[float], labels: list[int], rate: float) -> None:
+    assert ranking.equal_error_rate(np.array(scores), np.array(labels, bool)) == pytest.approx(rate)
+
+
+def test_equal_error_rate_is_where_scikit_learns_curve_meets_the_diagonal() -> None:
+    from sklearn.metrics import roc_curve
+
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        labels = rng.random(60) < 0.4
+        scores = np.round(rng.normal(labels, 1.0), 1)  # ties
+        false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
+        grid = np.linspace(0, 1, 200_001)
+        meets = grid[np.argmin(np.abs(np.interp(grid, false, true) - (1 - grid)))]
+        assert ranking.equal_error_rate(scores, labels) == pytest.approx(meets, abs=2e-3)
+
+
+@pytest.mark.parametrize("labels", [[True, True], [False, False], []])
+def test_equal_error_rate_needs_both_classes(labels: list[bool]) -> None:
+    assert np.isnan(ranking.equal_error_rate(np.zeros(len(labels)), np.array(labels, bool)))
+
+
+def test_the_other_call_rates_by_hand() -> None:
+    rates = ranking.call_rates(np.array([3, 1, 2, 4]))
+    found = [float(rates[name]) for name in ("accuracy", "call_precision", "call_recall")]
+    assert found == [0.7, 0.75, 0.6]
