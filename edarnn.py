@@ -5,6 +5,7 @@ python3 edarnn.py                                        data card of the built-
 python3 edarnn.py --eda-only                             the data card alone
 python3 edarnn.py overfit_one --data.root ROOT --out RUN
 python3 edarnn.py RECIPE --help                          every setting of a recipe
+python3 edarnn.py fit --weights RUN --data.root ROOT     thresholds fitted on validation images; fit --help
 """
 
 from __future__ import annotations
@@ -12,15 +13,20 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
 
 # isort: split
+from forgery_rcnn.commands import fit
 from forgery_rcnn.config import Arm, RunConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.recipes import DEFAULT, RECIPES
+
+COMMANDS = {"fit": fit.main}
+"""What is no recipe: name -> main(argv) of a file in forgery_rcnn/commands, with settings and --help of its own."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,13 @@ class Job(RunConfig):
         return RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
 
 
-def parse(argv: list[str] | None) -> tuple[str, Job]:
+def parse(argv: Sequence[str]) -> tuple[str, Job]:
     """Command line -> recipe name and Job. Without a recipe's name first, the default recipe is meant."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = list(argv)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         argv.insert(0, DEFAULT)
     if argv[0] not in RECIPES and not argv[0].startswith("-"):
-        raise InputError(f"no recipe {argv[0]!r}; use one of {', '.join(RECIPES)}")
+        raise InputError(f"no recipe {argv[0]!r}; use one of {', '.join(RECIPES)}, or {', '.join(COMMANDS)}")
     jobs = {
         name: (
             f"stages: {', '.join(stage.name for stage in recipe.stages)}",
@@ -62,6 +68,9 @@ def parse(argv: list[str] | None) -> tuple[str, Job]:
 @command
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 when the run is done, 128 + signal when it was asked to stop and has saved itself."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] in COMMANDS:
+        return COMMANDS[argv[0]](argv[1:])
     name, job = parse(argv)
     from forgery_rcnn.engine.runlog import Screen
 

@@ -4,6 +4,7 @@
 python3 encode_submission.py                             the built-in test images, shipped or latest weights
 python3 encode_submission.py --images DIR --weights runs/NAME --out OUT
 python3 encode_submission.py --images ROOT/train_images/forged --masks ROOT/train_masks --out OUT
+python3 encode_submission.py --images DIR --weights runs/A runs/B --rule vote --inference.views eight
 python3 encode_submission.py --images DIR --format mediaeval_b --settings.team TEAM --out OUT
 
 Formats: recodai, aaltoes, mediaeval_a, mediaeval_b, tianchi.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +23,9 @@ from forgery_rcnn.cli import command, described, tyro  # first: it says what is 
 # isort: split
 from forgery_rcnn import metrics, numbers, report, rle, tables
 from forgery_rcnn.bootstrap import Resampling
-from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig, from_dict
+from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.inference.overrides import InferenceOver
 from forgery_rcnn.instances import Answer, Instances, Truth
 from forgery_rcnn.submission import formats
 
@@ -32,22 +34,30 @@ if TYPE_CHECKING:
 
     from forgery_rcnn.data.truths import Reader
     from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.inference.ensemble import Ensemble
     from forgery_rcnn.instances import Prediction
-    from forgery_rcnn.models.weights import Restored
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """Each default is what is stored with the weights."""
+class Written:
+    """What some formats write beside the answers. `team` and `run` name MediaEval's files."""
 
-    score_threshold: float | None = None
-    mask_threshold: float | None = None
-    min_area: int | None = None
-    max_instances: int | None = None
+    team: str = "team"
+    run: Literal["constrained", "open"] = "constrained"
+    threshold: float | None = None
+    """An image is forged from this image score on (MediaEval); default the stored image_threshold if above 0, else 0.5.
+    An image below image_threshold has no region in any format."""
+    loc_threshold: float | None = None
+    """A pixel is forged from this probability on (MediaEval task B); default the stored mask_threshold."""
 
-    def over(self, stored: InferenceConfig) -> InferenceConfig:
-        """The stored thresholds, with those given here in their place."""
-        return replace(stored, **{name: value for name, value in vars(self).items() if value is not None})
+    def __post_init__(self) -> None:
+        self.settings(InferenceConfig())  # what is wrong is said before anything is read
+
+    def settings(self, stored: InferenceConfig) -> formats.Settings:
+        """With the stored thresholds where none are given."""
+        threshold = (stored.image_threshold or 0.5) if self.threshold is None else self.threshold
+        loc_threshold = stored.mask_threshold if self.loc_threshold is None else self.loc_threshold
+        return formats.Settings(self.team, self.run, threshold, loc_threshold)
 
 
 @dataclass(frozen=True)
@@ -69,14 +79,17 @@ class Job:
     """Folder of images; default the built-in sample's test images."""
     masks: Path | None = None
     """Their truth: a folder of STEM.npy (or STEM.png) masks, or a solution CSV; an image without mask is authentic."""
-    weights: str | None = None
-    """A file, a run's folder, or a name under weights/; default the shipped weights, else the latest run."""
+    weights: tuple[str, ...] = ()
+    """A file, a run's folder, a name under weights/, an ensemble.json; several of these are merged, with the thresholds
+    of the first. Default the shipped weights, else the latest run."""
+    rule: Literal["mean", "vote"] | None = None
+    """How several are merged: their mean, or what more than half of them say; default as stored, else mean."""
     out: Path = Path("out")
     """Folder for the submission and overlays/; where there is truth, for report.csv and report.json too."""
     format: Literal["recodai", "aaltoes", "mediaeval_a", "mediaeval_b", "tianchi"] = "recodai"
     """Whose submission file to write."""
-    settings: formats.Settings = field(default_factory=formats.Settings)
-    inference: Thresholds = field(default_factory=Thresholds)
+    settings: Written = field(default_factory=Written)
+    inference: InferenceOver = field(default_factory=InferenceOver)
     overlays: int = 100
     """Draw at most so many pictures: of every image with truth, else of those that are flagged."""
     device: str = "auto"
@@ -92,15 +105,14 @@ def main(argv: list[str] | None = None) -> int:
     from forgery_rcnn.data import collection, records, sample, truths
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
-    from forgery_rcnn.models import weights
+    from forgery_rcnn.inference import ensemble
 
     folder, source, screen = job.images, job.masks, Screen(sys.stdout)
     if folder is None:
         root = collection.root_of(DataConfig())
         folder, source = root / "test_images", source or root / sample.SOLUTION
     files = records.image_files(folder)
-    found = weights.load(job.weights, job.model)
-    found.model.to(device_of(job.device))
+    found = ensemble.load(job.weights, job.model, job.rule).over(job.inference.over).to(device_of(job.device))
     screen.say(f"{len(files)} images of {folder}, weights {found.path}")
     truth = truths.reader(source, files) if source is not None else None
     return _predict(job, files, found, truth, screen)
@@ -115,30 +127,31 @@ class Results:
     rows: list[report.ImageRow] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     drawn: int = 0
+    fitted: int = 0
+    """Images with truth that the thresholds were fitted on: predicted, not scored."""
 
 
-def _predict(job: Job, files: list[Path], found: Restored, truth: Reader | None, screen: Screen) -> int:
+def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None, screen: Screen) -> int:
     """Predict, print, draw and write; one image at a time, so that memory does not follow the folder's size."""
     from forgery_rcnn.engine.precision import autocast
     from forgery_rcnn.engine.stopping import listening
 
-    thresholds = job.inference.over(from_dict(InferenceConfig, found.meta.get("thresholds", {})))
-    done, layout = Results(), formats.FORMATS[job.format]
-    target = job.out / layout.filename(job.settings)
+    done, layout, settings = Results(), formats.FORMATS[job.format], job.settings.settings(found.config)
+    target = job.out / layout.filename(settings)
     partial = job.out / "partial" / target.name  # here until every image is in it
-    with listening() as stop, screen.bar("predicting", len(files)) as bar, autocast(found.model.device, job.precision):
+    with listening() as stop, screen.bar("predicting", len(files)) as bar, autocast(found.device, job.precision):
 
         def answers() -> Iterator[tuple[str, Answer]]:
             for path in files:
                 if stop:
                     return
                 try:
-                    yield path.stem, _one(path, job, found, thresholds, truth, done, screen)
+                    yield path.stem, _one(path, job, found, truth, done, screen)
                 except InputError as error:
                     done.problems.append(f"{error} (no row)")
                 bar()
 
-        layout.write(partial, answers(), job.settings)
+        layout.write(partial, answers(), settings)
     if not done.images and done.problems:
         partial.unlink()
         partial.parent.rmdir()
@@ -155,23 +168,18 @@ def _predict(job: Job, files: list[Path], found: Restored, truth: Reader | None,
     return 1 if done.problems else 0
 
 
-def _one(
-    path: Path,
-    job: Job,
-    found: Restored,
-    thresholds: InferenceConfig,
-    truth: Reader | None,
-    done: Results,
-    screen: Screen,
-) -> Answer:
+def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Results, screen: Screen) -> Answer:
     """One image into `done`. Raises InputError when it cannot be read; a bad mask costs its score alone."""
     from forgery_rcnn.data import images
+    from forgery_rcnn.engine import held_out
     from forgery_rcnn.inference import pipeline
 
     pixels = images.read(path).pixels
-    prediction = pipeline.predict_image(found.model, pixels, thresholds)
+    prediction = found.predict(pixels)
     answer = pipeline.answer(prediction)
-    said = formats.FORMATS[job.format].expressed(answer, job.settings)  # what is scored is what the file can say
+    said = formats.FORMATS[job.format].expressed(
+        answer, job.settings.settings(found.config)
+    )  # what is scored is what the file can say
     done.images += 1
     done.flagged += said.instances is not None
     if tables.safe(path.stem) != path.stem:
@@ -179,7 +187,9 @@ def _one(
             f"note: {path.name}: the file writes this case id as {tables.safe(path.stem)}; rename the image to submit it"
         )
     known = Known()
-    if truth is not None:
+    if truth is not None and found.fitted and held_out.digest(path) in found.fitted:
+        done.fitted += 1
+    elif truth is not None:
         try:
             known = Known(truth(path, pixels.shape[:2]), "known")
             done.rows.append(report.image_row(path.stem, said, Truth(pixels.shape[:2], known.instances)))
@@ -216,6 +226,8 @@ def _finish(job: Job, written: Path, done: Results, screen: Screen) -> None:
     """Write the report where there is truth; say where everything is."""
     out = job.out
     screen.say(f"{written}: {done.images} images, {done.flagged} forged, {done.images - done.flagged} authentic")
+    if done.fitted:
+        screen.say(f"not scored: {done.fitted} images, the thresholds were fitted on them and a score would flatter")
     if done.rows:
         whether = formats.FORMATS[job.format].says == "whether"
         rows = [report.without_regions(row) for row in done.rows] if whether else done.rows

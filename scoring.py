@@ -6,6 +6,7 @@ python3 scoring.py --submission S.csv --solution T.csv --out OUT
 python3 scoring.py --submission S.zip --solution ROOT                the truth from a data root, or a folder of masks
 python3 scoring.py --compare A.csv B.csv --solution T.csv --images DIR
 python3 scoring.py --weights runs/NAME --data.root ROOT --split validation
+python3 scoring.py --weights runs/A runs/B --rule vote               several as one
 
 All four competitions' files are read (README). Every number comes with a 95 % bootstrap interval over images.
 """
@@ -57,11 +58,14 @@ class Job:
     pixel_f1_or_inverted, f1_plus_iou."""
     images: Path | None = None
     """Folder of the images, for the overlays of --compare; default those of a data root, else the masks alone are drawn."""
-    weights: str | None = None
-    """A file, a run's folder, or a name under weights/; default the shipped weights, else the latest run."""
+    weights: tuple[str, ...] = ()
+    """A file, a run's folder, a name under weights/, an ensemble.json; several of these are merged, with the thresholds
+    of the first. Default the shipped weights, else the latest run."""
+    rule: Literal["mean", "vote"] | None = None
+    """How several are merged: their mean, or what more than half of them say; default as stored, else mean."""
     data: Where = field(default_factory=Where)
-    split: Literal["single", "few", "full", "validation", "all"] = "validation"
-    """Part of the data, split as in the weights' training."""
+    split: Literal["single", "few", "full", "validation", "held_out", "all"] = "validation"
+    """Part of the data, split as in the weights' training; held_out: the validation images that no threshold was fitted on."""
     out: Path | None = None
     """Folder for report.json, report.csv and error_budget.png; of --compare, for overlays/ (there the default is out/compare)."""
     json: Path | None = None
@@ -109,11 +113,13 @@ def main(argv: list[str] | None = None) -> int:
         truths = _truths(job, job.submission, layout)
         scored = _in_order(numbers.collect(_answers(job, job.submission, layout, truths)), truths)
         return _report(job, scored, layout.masks) if layout.says == "where" else _report_calls(job, scored)
+    from forgery_rcnn.config import BARE_PTH
     from forgery_rcnn.engine import evaluate, runlog
+    from forgery_rcnn.inference import ensemble
 
-    how = (job.device, job.precision)
+    how, found = (job.device, job.precision), ensemble.load(job.weights, BARE_PTH, job.rule)
     thresholds, each = evaluate.weights_on_split(
-        job.weights, job.data.root, job.data.skip_bad, job.split, how, runlog.Screen(sys.stdout)
+        found, job.data.root, job.data.skip_bad, job.split, how, runlog.Screen(sys.stdout)
     )
     masks = f"instances with score >= {thresholds.score_threshold:g}, pixels >= {thresholds.mask_threshold:g}"
     return _report(job, numbers.collect(each), masks)

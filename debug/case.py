@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig, RunConfig, from_dict
-from forgery_rcnn.data import collection, records
+from forgery_rcnn.data import collection, records, splits
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
 from forgery_rcnn.engine.distributed import device_of
@@ -132,7 +132,7 @@ def open_case(job: Job, screen: Screen) -> Case:
     run = next((p for p in restored.path.parents[:2] if (p / "log.jsonl").is_file()), None)
     found, split, items = _images(job, config, restored.meta, run, screen)
     twins = {record.case_id: record for record in found if record.label == "authentic"}
-    items = chosen(items, job.count)
+    items = splits.balanced(items, job.count)
     model = restored.model.to(device_of(job.device))
     screen.say(
         f"weights {restored.path}; {len(items)} images, {sum(r.label == 'forged' for r in items)} of them forged"
@@ -190,21 +190,6 @@ def _recorded(run: Path | None, found: Sequence[Record]) -> Split | None:
         return Split.from_keys(json.loads(path.read_text()), found)
     except KeyError as error:
         raise InputError(f"{path}: names {error}, which is not in the data; run the probe with --images ROOT") from None
-
-
-def chosen(items: Sequence[Record], count: int) -> list[Record]:
-    """At most `count` records, half forged and half authentic where there are enough of each, spread over the list."""
-    forged, authentic = ([r for r in items if r.label == label] for label in ("forged", "authentic"))
-    wanted = max(count - len(authentic), -(-count // 2))
-    forged = _spread(forged, wanted)
-    return forged + _spread(authentic, count - len(forged))
-
-
-def _spread(items: list[Record], count: int) -> list[Record]:
-    """`count` of the items, evenly spaced."""
-    if len(items) <= count:
-        return items
-    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
 def screen_on_stdout() -> Screen:

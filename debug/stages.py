@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from debug.case import Case, chosen
+from debug.case import Case
 from debug.measures import aims, heads
 from debug.measures.aims import AIMS
 from debug.measures.course import Course, course
@@ -26,6 +26,7 @@ from debug.measures.stages import After, Moved, StagesReport
 from debug.pictures.stages import figures
 from debug.probe import Probe, run
 from forgery_rcnn.config import InferenceConfig, RunConfig, Stage, from_dict
+from forgery_rcnn.data import splits
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.engine import checkpoints
 from forgery_rcnn.engine.state import RunState
@@ -80,10 +81,10 @@ def _after(case: Case, stage: Stage, path: Path, start: Mapping[str, Tensor] | N
     # The images that open_case chooses for the stage, so that a number here is the number of the other probes.
     own, unseen, train = case.split.named(stage.subset), case.split.validation, None
     if stage.subset == "full" and unseen:
-        scored = _heads(mine, chosen(unseen, case.job.count))
-        train = _heads(mine, chosen(own, -(-case.job.count // 2)))
+        scored = _heads(mine, splits.balanced(unseen, case.job.count))
+        train = _heads(mine, splits.balanced(own, -(-case.job.count // 2)))
     else:
-        scored = _heads(mine, chosen(own, case.job.count))
+        scored = _heads(mine, splits.balanced(own, case.job.count))
     marked = aims.marks(stage, scored)
     return After(stage, went, moved, scored, train, marked, aims.diagnosis(stage, marked, scored, train, went))
 

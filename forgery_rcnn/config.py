@@ -142,6 +142,8 @@ class RunConfig:
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     arms: tuple[Arm, ...] = ()
     """Not empty: each arm trains all stages but the last; the arm with the best oF1 goes on with the last."""
+    fold_runs: tuple[int, ...] = ()
+    """Not empty: each of these folds is trained, in OUT/fold-K, and OUT/ensemble.json names them, to be averaged."""
     seed: int = 0
     device: str = "auto"
     """auto (the GPU where there is one), cpu, cuda, cuda:1."""
@@ -173,6 +175,22 @@ class RunConfig:
         )
         require(
             not self.arms or len(self.stages) >= 2, "RunConfig: arms need two stages: one per arm, one for the winner"
+        )
+        self._check_folds()
+
+    def _check_folds(self) -> None:
+        runs, count = self.fold_runs, self.data.folds
+        require(
+            all(0 <= fold < count for fold in runs),
+            f"fold_runs is {runs}; with data.folds {count} use some of 0..{count - 1}",
+        )
+        require(len(set(runs)) == len(runs), f"fold_runs is {runs}; name each fold once")
+        require(
+            not (runs and self.arms), "fold_runs and arms cannot both be trained in one call; leave one of them out"
+        )
+        require(
+            not (runs and self.data.split_file),
+            f"fold_runs is {runs}, but data.split_file names the one split there is; leave one of them out",
         )
 
 

@@ -263,7 +263,10 @@ def curves(epochs: Sequence[Mapping[str, Any]]) -> Figure:
     steps = [e["step"] for e in epochs]
     for name in [k for k in epochs[-1] if k.startswith("loss")]:
         a.plot(steps, [e.get(name) for e in epochs], label=name, linewidth=2 if name == "loss" else 1)
-    a.set(title="training losses", xlabel="optimiser step", ylabel="loss (mean of the epoch)", yscale="log")
+    told = [e for e in epochs if "validation_loss" in e]
+    if told:
+        a.plot([e["step"] for e in told], [e["validation_loss"] for e in told], "k--", label="validation_loss")
+    a.set(title="losses", xlabel="optimiser step", ylabel="loss (mean of the epoch)", yscale="log")
     scored = [e for e in epochs if "of1_mean" in e]
     for name, style in (("of1_mean", "o-"), ("dice_mean", "s-"), ("baseline_all_authentic", "k--")):
         b.plot([e["step"] for e in scored], [e[name] for e in scored], style, markersize=3, label=name)

@@ -18,8 +18,9 @@ class DenseConfig:
     """attention_unet, fft_unet: channels of each level, the bottleneck's last; halved in resolution from one to the next."""
     branches: Literal["fused", "rgb", "fft"] = "fused"
     """fft_unet: both encoders, joined before the bottleneck, or one of them alone (the ablation)."""
-    window: Literal["hann", "none"] = "hann"
-    """fft_unet: what the image is multiplied by before its Fourier transform; none lets its borders leak into all bins."""
+    window: Literal["hann", "none", "local"] = "hann"
+    """fft_unet: what the image is multiplied by before its Fourier transform; none lets its borders leak into all bins;
+    local: a small window around each pixel in turn, so that the spectrum has places."""
     decoder_attention: Literal["scse", "maxout"] = "scse"
     """scse_unet: the channel and the spatial gate are added (scse), or the larger of the two is taken (maxout)."""
     mask_losses: tuple[MaskLoss, ...] = ("bce", "dice")

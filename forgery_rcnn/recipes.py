@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from forgery_rcnn.config import HEADS, MASK_HEAD, Arm, ModelConfig, RunConfig, Stage
+from forgery_rcnn.siblings import SYSTEMS
 
 # Narrower than torchvision's: 2.5 times as fast a step on 2 cores, and overfits as well (docs/lab.md).
 SLIM = ModelConfig(fpn_width=128, box_hidden=512, mask_hidden=128, roi_batch=64, rpn_proposals_train=300)
@@ -65,4 +66,7 @@ RECIPES: dict[str, RunConfig] = {
     ),
     "seed_three_stages": RunConfig(model=COCO, stages=(SEED_ONE, SEED_FEW, SEED_FULL)),
 }
+RECIPES |= SYSTEMS
 DEFAULT = "demo"
+FIVE = ("full", "attention_unet", "fft_unet", "combined_b", "scse_unet")
+"""The five systems, each by the recipe that trains it on the full set."""

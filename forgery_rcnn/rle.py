@@ -103,6 +103,23 @@ def turned(runs: Runs, size: tuple[int, int]) -> Runs:
     return joined(np.concatenate(parts)) if len(parts) > 1 else parts[0]
 
 
+def cut(runs: Runs, size: tuple[int, int], window: tuple[int, int, int, int]) -> Runs:
+    """Runs in an image of `size` = (H, W) -> those of the pixels in `window` = (x0, y0, x1, y1), in the window's own frame.
+
+    The window may reach beyond the image: with (-x, -y, W' - x, H' - y) a crop's runs are placed in its image of (H', W').
+    """
+    (x0, y0, x1, y1), height = window, size[0]
+    starts, ends = runs[:, 0], runs.sum(axis=1)
+    first = starts // height
+    columns = (ends - 1) // height - first + 1  # a run goes on at the top of the next column
+    run = np.repeat(np.arange(len(runs)), columns)
+    column = first[run] + np.arange(len(run)) - np.repeat(np.cumsum(columns) - columns, columns)
+    top = np.maximum(starts[run] - column * height, max(0, y0))
+    bottom = np.minimum(ends[run] - column * height, min(height, y1))
+    inside = (top < bottom) & (column >= x0) & (column < x1)
+    return joined(np.stack([(column - x0) * (y1 - y0) + top - y0, bottom - top], axis=1)[inside])
+
+
 @dataclass(frozen=True)
 class RleDialect:
     """How a competition writes one mask's runs as text, starts counted from 1.

@@ -54,7 +54,8 @@ CROPS = Stage(
     weight_decay=0.0,
     best_by="dice",
 )
-EIGHT_VIEWS_TILED = InferenceConfig(views=("eight",), tiling=Tiling("auto"))
+# One mask per image, of every pixel at or above 127.5 / 255, however small its region: what the averaged map says.
+EIGHT_VIEWS_TILED = InferenceConfig(min_area=0, regions="one", views=("eight",), tiling=Tiling("auto"))
 
 
 def _unet(arch: str, **dense: str) -> RunConfig:
@@ -69,7 +70,7 @@ SYSTEMS: dict[str, RunConfig] = {
     "fft_unet_fft": _unet("fft_unet", branches="fft"),
     "combined_a": RunConfig(model=replace(CONVNEXT, dense=DenseConfig(mask_weight=0.0)), stages=(HEAD, LAST_STAGES)),
     "combined_b": RunConfig(model=CONVNEXT, stages=(LOCALISE,)),
-    "scse_unet": RunConfig(DataConfig(folds=4), SE_RESNEXT, (CROPS,), EIGHT_VIEWS_TILED),
+    "scse_unet": RunConfig(DataConfig(folds=4), SE_RESNEXT, (CROPS,), EIGHT_VIEWS_TILED, fold_runs=(0, 1, 2, 3)),
 }
 SMALL = {
     "attention_unet": {"dense": DenseConfig(widths=(8, 16, 32, 64, 128))},
@@ -80,14 +81,14 @@ SMALL = {
 
 
 def smoke(run: RunConfig) -> RunConfig:
-    """The same recipe with a small model from random weights, two short epochs a stage on a few images of the sample."""
+    """The same recipe with a small model from random weights, two epochs a stage; of several folds two."""
     small = SMALL[run.model.arch]
     if "dense" in small:
         small = {"dense": replace(run.model.dense, widths=small["dense"].widths)}
     size = small.get("image_size", 96)
     model = replace(run.model, **{"image_size": size, **small})
-    stages = tuple(replace(stage, subset="few", epochs=2, batch_size=2) for stage in run.stages)
-    return replace(run, model=model, stages=stages)
+    stages = tuple(replace(stage, epochs=2, batch_size=4) for stage in run.stages)
+    return replace(run, model=model, stages=stages, fold_runs=run.fold_runs[:2])
 
 
 SYSTEMS |= {f"{name}_smoke": smoke(run) for name, run in tuple(SYSTEMS.items())}

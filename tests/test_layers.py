@@ -16,12 +16,12 @@ PACKAGE = "forgery_rcnn"
 ROWS = {
     0: ("errors", "config", "model_config", "inference_config", "instances", "rle", "tables"),
     1: ("metrics", "ranking", "bootstrap", "average_precision", "calibration", "separability"),
-    2: ("report", "contracts", "numbers", "strata", "compare", "draw"),
+    2: ("report", "contracts", "numbers", "strata", "compare", "draw", "draw_maps"),
     3: ("data", "submission"),
     4: ("models", "matching"),
     5: ("inference",),
     6: ("engine",),
-    7: ("recipes", "siblings", "cli"),
+    7: ("recipes", "siblings", "cli", "commands"),
 }
 COMMANDS = 8  # python3 -m forgery_rcnn...
 TORCH_IN_DATA = {"forgery_rcnn.data.augment", "forgery_rcnn.data.dataset"}

@@ -273,3 +273,20 @@ def test_indices_beyond_31_bits_are_refused_where_the_scorer_has_32(refused) -> 
 def test_empty_is_the_empty_list() -> None:
     assert (encode(EMPTY, (1, 1), RECODAI), encode(EMPTY, (1, 1), AALTOES)) == ("[]", "")
     assert decode(" [ ] ", (1, 1), RECODAI).shape == decode(" ", (1, 1), AALTOES).shape == (0, 2)
+
+
+def test_a_cut_and_a_placed_crop_by_hand() -> None:
+    mask = np.array([[1, 0, 0, 0], [1, 1, 0, 1], [0, 1, 0, 1]], bool)
+    found = rle.cut(runs_of(mask), (3, 4), (1, 1, 4, 3))
+    assert mask_of(found, (2, 3)).tolist() == mask[1:3, 1:4].tolist()
+    placed = rle.cut(runs_of(mask), (3, 4), (-2, -1, 5, 4))  # at column 2, row 1 of an image of 5 x 7
+    assert mask_of(placed, (5, 7)).tolist() == np.pad(mask, ((1, 1), (2, 1))).tolist()
+
+
+@light
+@given(masks, st.tuples(*[st.integers(-5, 14)] * 2), st.tuples(*[st.integers(1, 14)] * 2))
+def test_a_cut_is_that_of_the_mask(mask: np.ndarray, corner: tuple[int, int], sides: tuple[int, int]) -> None:
+    (x0, y0), (height, width) = corner, sides
+    around = np.pad(mask, 40)[y0 + 40 : y0 + 40 + height, x0 + 40 : x0 + 40 + width]
+    found = rle.cut(runs_of(mask), mask.shape, (x0, y0, x0 + width, y0 + height))
+    np.testing.assert_array_equal(found, runs_of(around))

@@ -91,11 +91,48 @@ def test_every_format_is_written_and_scored(
     assert [row["case_id"] for row in json.loads((tmp_path / "s.json").read_text())["rows"]] == list("123456")
 
 
+def test_several_weights_predict_as_one_with_settings_given(
+    trained: Path, shared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import encode_submission
+    import scoring
+
+    forged = shared_root / "train_images/forged"
+    common = ["--images", forged, "--overlays", "0", "--masks", shared_root / "train_masks"]
+    told = []
+    for number, weights in enumerate(([trained], [trained, trained])):
+        flags = ["--weights", *weights, *common, "--out", tmp_path / f"{number}", "--rule", "vote"]
+        assert encode_submission.main([str(flag) for flag in flags]) == 0
+        told.append((tmp_path / f"{number}/submission.csv").read_text())
+        capsys.readouterr()
+    assert told[0] == told[1] and "[" in told[0]
+    flags = ["--weights", trained, *common, "--out", tmp_path / "none", "--inference.image-threshold", "1"]
+    assert encode_submission.main([str(flag) for flag in [*flags, "--inference.views", "identity"]]) == 0
+    assert (tmp_path / "none/submission.csv").read_text().count("authentic") == 6
+    flags = ["--weights", trained, trained, "--data.root", shared_root, "--resamples", "0"]
+    assert scoring.main([str(flag) for flag in flags]) == 0
+    assert "split validation" in capsys.readouterr().out
+
+
+def test_mediaevals_thresholds_are_the_stored_ones_where_none_are_given() -> None:
+    from encode_submission import Written
+    from forgery_rcnn.config import InferenceConfig
+
+    stored = InferenceConfig(image_threshold=0.25, mask_threshold=0.75)
+    found = [
+        Written(**given).settings(kept)
+        for given in ({}, {"threshold": 0.0, "loc_threshold": 1.0})
+        for kept in (stored, InferenceConfig())
+    ]
+    assert [(s.threshold, s.loc_threshold) for s in found] == [(0.25, 0.75), (0.5, 0.5), (0, 1), (0, 1)]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--settings.team", "a/b"], "team 'a/b' is to be part of a file name"),
         (["--settings.threshold", "1.5"], "threshold is 1.5; choose a number from 0 to 1"),
+        (["--weights", "nowhere", "here"], "--weights nowhere: no such file"),
     ],
 )
 def test_wrong_settings_of_a_format_are_one_line(
@@ -202,6 +239,7 @@ def test_skip_bad_lists_and_goes_on(capsys: pytest.CaptureFixture[str], tiny_roo
     ("flags", "message"),
     [
         (["overfit"], "no recipe 'overfit'; use one of demo, overfit_one"),
+        (["fitt"], "or fit"),
         (["overfit_one", "--data.few", "0"], "data.few is 0; use at least 1 image"),
         (["overfit_one", "--stages.0.trainable"], "trainable is empty: name a part"),
         (["--resume"], "--resume needs --out RUN"),

@@ -10,6 +10,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as v2
 
+from forgery_rcnn.data import distort
 from forgery_rcnn.instances import boxes_of
 
 Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
@@ -17,23 +18,58 @@ PAINT = (255, 0, 255)
 GREY = (0.2989, 0.587, 0.114)  # shares of red, green and blue, torchvision's
 
 
-def augment(image: tv_tensors.Image, masks: tv_tensors.Mask, names: Sequence[str], rng: np.random.Generator) -> Pair:
-    """(3, H, W) uint8 image and (N, H, W) masks -> the same, changed alike. Each named operation has probability 0.5.
+def augment(
+    image: tv_tensors.Image,
+    masks: tv_tensors.Mask,
+    names: Sequence[str],
+    rng: np.random.Generator,
+    largest: tuple[int, int] | None = None,
+) -> Pair:
+    """(3, H, W) uint8 image and (N, H, W) bool masks -> the same, changed alike. Each named operation has probability 0.5.
 
-    flip: left-right and top-bottom, each on its own; rot90: one quarter turn (H and W change places);
-    colour: brightness and contrast within 20 %. The same generator state gives the same result.
+    stretch: height and width times a factor of 0.90..1.09 each; flip: left-right and top-bottom, each on its own; rot90: one
+    quarter turn (H and W change places); elastic: warped by a smooth random field; colour: brightness and contrast within
+    20 %; salt_pepper: some forged pixels black or white; noise: normal noise everywhere (data.distort has the numbers).
+    `largest` = (h, w): where the image, stretched, is larger, a window of that size is cut out of it at a random place;
+    None = its own size. A smaller one is not filled up: a batch does that, and knows what it has added.
+    The same generator state gives the same result.
     """
     pair: Pair = (image, masks)
+    factors = rng.uniform(*distort.STRETCH, 2).tolist() if "stretch" in names and rng.random() < 0.5 else None
+    if factors or largest:
+        size = (int(image.shape[-2]), int(image.shape[-1]))
+        pair = _cut(pair, factors or (1.0, 1.0), largest or size, rng)
     if "flip" in names and rng.random() < 0.5:
         pair = _both(v2.horizontal_flip, pair)
     if "flip" in names and rng.random() < 0.5:
         pair = _both(v2.vertical_flip, pair)
     if "rot90" in names and rng.random() < 0.5:
         pair = _both(_quarter_turn, pair)
+    if "elastic" in names and rng.random() < 0.5:
+        planes, layers = pair[0].contiguous().numpy(), pair[1].numpy()
+        pair = _pair(*distort.elastic(planes, layers, distort.ELASTIC_ALPHA, distort.ELASTIC_SIGMA, rng))
     if "colour" in names and rng.random() < 0.5:
         brightness, contrast = rng.uniform(0.8, 1.2, 2)
         pair = (_coloured(pair[0], brightness, contrast), pair[1])
+    if "salt_pepper" in names and rng.random() < 0.5:
+        pair = (_image(distort.salted(pair[0].numpy(), pair[1].numpy(), rng)), pair[1])
+    if "noise" in names and rng.random() < 0.5:
+        pair = (_image(distort.noisy(pair[0].numpy(), rng)), pair[1])
     return pair
+
+
+def _cut(pair: Pair, factors: Sequence[float], largest: tuple[int, int], rng: np.random.Generator) -> Pair:
+    """See distort.cut; fast where the image is a view of (H, W, 3) pixels: the rest of them is never copied."""
+    pixels, layers = distort.cut(pair[0].permute(1, 2, 0).numpy(), pair[1].numpy(), factors, largest, rng)
+    return _pair(np.stack(cv2.split(pixels)), layers)
+
+
+def _image(planes: np.ndarray) -> tv_tensors.Image:
+    return tv_tensors.Image(torch.from_numpy(planes))
+
+
+def _pair(planes: np.ndarray, layers: np.ndarray) -> Pair:
+    return _image(planes), tv_tensors.Mask(torch.from_numpy(layers))
 
 
 def _both(operation, pair: Pair) -> Pair:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -59,7 +59,12 @@ def check_target(target: Target, size: tuple[int, int], name: str) -> None:
 
 
 class ForgeryDataset(Dataset[Item]):
-    """Item (index, seed) -> image (3, h, w) uint8 at the model's size, Target, record key. The seed fixes the augmentation."""
+    """Item (index, seed) -> image (3, h, w) uint8 at the model's size, Target, record key. The seed fixes the augmentation.
+
+    With model.fit native, an image is a square of model.image_size out of the unscaled one, at a place that the seed fixes
+    too; a side that is shorter is taken whole. Only what of a mask lies in the square counts, so a forged image may well
+    give an authentic item.
+    """
 
     def __init__(
         self, items: Sequence[records.Record], config: DataConfig, model: ModelConfig, operations: Sequence[str] = ()
@@ -69,6 +74,8 @@ class ForgeryDataset(Dataset[Item]):
         self.config = config
         self.model = model
         self.operations = operations
+        side = model.image_size
+        self._largest = (side, side) if model.fit == "native" else None
         self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._cached_bytes = 0
 
@@ -95,11 +102,10 @@ class ForgeryDataset(Dataset[Item]):
     def __getitem__(self, item: tuple[int, int]) -> Item:
         index, seed = item
         pixels, truth = self.fitted(index)
-        planes = np.stack(cv2.split(pixels))  # a fifth of the time that torch takes to copy a permuted image
-        image = tv_tensors.Image(torch.from_numpy(planes))
-        changed, masks_changed = augment(
-            image, tv_tensors.Mask(torch.from_numpy(truth)), self.operations, np.random.default_rng(seed)
-        )
+        # cv2.split: a fifth of the time that torch takes to copy a permuted image
+        planes = pixels.transpose(2, 0, 1) if self._largest else np.stack(cv2.split(pixels))
+        pair = tv_tensors.Image(torch.from_numpy(planes)), tv_tensors.Mask(torch.from_numpy(truth))
+        changed, masks_changed = augment(*pair, self.operations, np.random.default_rng(seed), self._largest)
         target = target_of(masks_changed.numpy(), self.config.min_box)
         key = self.items[index].key
         check_target(target, tuple(changed.shape[-2:]), key)
@@ -147,8 +153,8 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def make_loader(dataset: ForgeryDataset, sampler: EpochSampler) -> DataLoader[Item]:
-    """A loader whose workers live as long as it does and hand over whole batches."""
+def make_loader(dataset: ForgeryDataset, sampler: Iterable[list[tuple[int, int]]]) -> DataLoader[Item]:
+    """A loader whose workers live as long as it does and hand over whole batches, those of (index, seed) in `sampler`."""
     workers = dataset.config.workers
     return DataLoader(
         dataset,

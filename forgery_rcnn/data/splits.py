@@ -58,6 +58,21 @@ class Split:
         return parts[name]
 
 
+def balanced(items: Sequence[Record], count: int) -> list[Record]:
+    """At most `count` records, half forged and half authentic where there are enough of each, spread over the list."""
+    forged, authentic = ([r for r in items if r.label == label] for label in ("forged", "authentic"))
+    wanted = max(count - len(authentic), -(-count // 2))
+    forged = _spread(forged, wanted)
+    return forged + _spread(authentic, count - len(forged))
+
+
+def _spread(items: list[Record], count: int) -> list[Record]:
+    """`count` of the items, evenly spaced."""
+    if len(items) <= count:
+        return items
+    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
+
+
 @dataclass(frozen=True)
 class Member:
     """A record with its group and the share of it that is forged, 0..1."""

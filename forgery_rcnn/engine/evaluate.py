@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, from_dict
-from forgery_rcnn.data import collection, masks, records
+from forgery_rcnn.config import DataConfig, InferenceConfig, from_dict
+from forgery_rcnn.data import collection, masks, records, splits
 from forgery_rcnn.data.augment import paint_boxes
+from forgery_rcnn.engine import held_out
 from forgery_rcnn.engine.distributed import device_of
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference import pipeline
+from forgery_rcnn.inference.ensemble import Ensemble, Member
 from forgery_rcnn.instances import Answer, Instances, Prediction, Truth
-from forgery_rcnn.models import weights
 from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.report import ImageRow, image_row
 
@@ -74,35 +75,100 @@ def evaluate(
     return rows
 
 
-def weights_on_split(
-    name: str | None, root: Path | None, skip_bad: bool, part: str, how: tuple[str, str], screen: Screen
-) -> tuple[InferenceConfig, Iterator[tuple[str, Answer, Truth]]]:
-    """Weights, on a part of a data root split by the very settings they were trained with -> thresholds, answers.
+@dataclass(frozen=True)
+class Part:
+    """A part of a data root as an ensemble's images: how it is read, all files, and the records of the part.
 
-    `how`: device, precision. The split is the training's own only on the same files; where the fingerprint differs,
-    that is said. Boxes are never painted in: an oracle's score is no score.
+    voices: of folds, Record.key -> the numbers of the members that were not trained on it; {} = all are asked of all.
     """
-    found = weights.load(name, BARE_PTH)
-    trained_on = from_dict(DataConfig, found.meta.get("config", {}).get("data", {}))
-    data = replace(trained_on, root=root, layout="auto", masks=None, skip_bad=skip_bad, cue="none")
+
+    data: DataConfig
+    files: collection.Collection
+    items: list[records.Record]
+    voices: Mapping[str, tuple[int, ...]]
+
+    def asked(self, found: Ensemble, record: records.Record) -> Ensemble:
+        """The members that may be asked of a record."""
+        return found.only(self.voices[record.key]) if self.voices else found
+
+
+def opened(found: Ensemble, root: Path | None, skip_bad: bool, part: str, screen: Screen) -> Part:
+    """A part of a data root, split by the very settings that the first member was trained with.
+
+    The split is the training's own only on the same files; where the fingerprint differs, that is said. On the same
+    files, validation images that another member was trained on are left out; where that leaves none, as of folds, every
+    fold's validation images are taken, each asked of the members that were not trained on it. Boxes are never painted
+    in: an oracle's score is no score. Raises InputError where no image is left.
+    """
+    data = _read_as(found.members[0], root, skip_bad)
     files = collection.open_checked(data, screen.bar)
-    items = files.split.named(part)
+    items, voices = files.split.named("validation" if part == held_out.PART else part), {}
     if not items:
         raise InputError(f"{files.root}: split {part} holds no image; choose another with --split, e.g. --split full")
     for line in files.problems:
         screen.say(f"skipped: {line}")
+    if part in ("validation", held_out.PART):
+        items, voices = _untrained(items, files, found)
+    if part == held_out.PART:
+        items = held_out.unseen(items, found.fitted)
+        if not items:
+            raise InputError(f"{found.path}: its thresholds were fitted on the whole split; score another data root")
     screen.say(f"weights {found.path} on {len(items)} images: split {part} of {root or 'the built-in sample'}")
-    if found.meta.get("data") != files.fingerprint:
+    if voices:
+        screen.say("note: the members are folds of one another; each image is predicted by those not trained on it")
+    if any(member.meta.get("data") != files.fingerprint for member in found.members):
         screen.say(
             "note: not the files that these weights were trained on; the split is drawn anew and may hold images they know"
         )
-    model = found.model.to(device_of(how[0]))
-    thresholds = from_dict(InferenceConfig, found.meta.get("thresholds", {}))
+    return Part(data, files, items, voices)
+
+
+def _read_as(member: Member, root: Path | None, skip_bad: bool) -> DataConfig:
+    """A member's data settings, for another root."""
+    told = from_dict(DataConfig, member.meta.get("config", {}).get("data", {}))
+    return replace(told, root=root, layout="auto", masks=None, skip_bad=skip_bad, cue="none")
+
+
+def _untrained(
+    items: list[records.Record], files: collection.Collection, found: Ensemble
+) -> tuple[list[records.Record], dict[str, tuple[int, ...]]]:
+    """Validation records of the first member -> those that no member was trained on; or, where there are none, those of
+    all members' validation, and which members were not trained on each."""
+    own = files.root / "splits.csv"
+    known: dict[DataConfig, splits.Split] = {}
+    each = []
+    for member in found.members:
+        data = _read_as(member, files.root, skip_bad=False)
+        data = replace(data, split_file=data.split_file or (own if own.is_file() else None))
+        if member.meta.get("data") == files.fingerprint and data not in known and len(found.members) > 1:
+            known[data] = splits.split(files.records, files.facts, data)
+        each.append(known.get(data, splits.Split([], [], [], items)))
+    trained = [{record.key for record in split.full} for split in each]
+    left = [record for record in items if not any(record.key in keys for keys in trained)]
+    if left:
+        return left, {}
+    every = {record.key: record for split in each for record in split.validation}
+    voices = {key: tuple(i for i, keys in enumerate(trained) if key not in keys) for key in every}
+    return [every[key] for key in sorted(every)], voices
+
+
+def weights_on_split(
+    found: Ensemble, root: Path | None, skip_bad: bool, part: str, how: tuple[str, str], screen: Screen
+) -> tuple[InferenceConfig, Iterator[tuple[str, Answer, Truth]]]:
+    """Weights, on a part of a data root (see `opened`) -> thresholds, answers. `how`: device, precision.
+
+    Raises InputError where the thresholds were fitted on any of these images.
+    """
+    there = opened(found, root, skip_bad, part, screen)
+    held_out.check(there.items, found.fitted, found.path)
+    found.to(device_of(how[0]))
 
     def each() -> Iterator[tuple[str, Answer, Truth]]:
-        with screen.bar("scoring", len(items)) as advance, autocast(model.device, how[1]):
-            for answer in answers(model, items, data, thresholds):
-                yield answer
+        with screen.bar("scoring", len(there.items)) as advance, autocast(found.device, how[1]):
+            for record in there.items:
+                view = seen(record, there.data)
+                answer = pipeline.answer(there.asked(found, record).predict(view.pixels))
+                yield record.key, answer, Truth(view.pixels.shape[:2], view.true)
                 advance()
 
-    return thresholds, each()
+    return found.config, each()

@@ -1,14 +1,14 @@
-"""A whole call of edarnn.py: the data card, then a run or the arms of an experiment, with every picture saved."""
+"""A whole call of edarnn.py: the data card, then a run, its folds or the arms of an experiment, with every picture saved."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forgery_rcnn import draw
 from forgery_rcnn.config import Arm, RunConfig
-from forgery_rcnn.data import card, records
+from forgery_rcnn.data import card, records, splits
 from forgery_rcnn.data.collection import Collection
 from forgery_rcnn.data.splits import Split
 from forgery_rcnn.engine import distributed, runlog
@@ -17,6 +17,7 @@ from forgery_rcnn.engine.loop import Trainer
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.engine.stopping import Interrupted, StopSignal, listening
+from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
 
 PICTURES = 6
@@ -45,10 +46,13 @@ def explore(data: Collection, long_side: int, min_box: int, out: Path, screen: S
 
 
 def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen, resume: bool) -> int:
-    """Train the run, or the arms of an experiment and then the winner; -> the exit status of the command."""
+    """Train the run, or each of its folds, or the arms of an experiment and then the winner; -> the command's exit status."""
     run = replace(run, model=weights.settled(run.model))
+    if run.fold_runs:
+        _require_free_split(run, data)
     with distributed.joined(run.device) as world, listening() as stop:
-        data = replace(data, split=_visible(data, run.model.scaled_to, run.data.min_box, screen))
+        if not run.fold_runs:  # each fold has a split of its own
+            data = replace(data, split=_visible(data, run, screen))
         trains = _Call(data, world, screen, stop, resume)
         screen.say(
             f"recipe {name} on {world.device}, {world.size} process{'es' * (world.size > 1)}; everything goes to {out}"
@@ -56,6 +60,8 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
         try:
             if run.arms:
                 _experiment(run, out, trains)
+            elif run.fold_runs:
+                _folds(run, out, trains)
             else:
                 trains(run, out)
         except Interrupted as interrupted:
@@ -64,8 +70,9 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
     return 0
 
 
-def _visible(data: Collection, long_side: int, min_box: int, screen: Screen) -> Split:
+def _visible(data: Collection, run: RunConfig, screen: Screen) -> Split:
     """The split without forged images none of whose instances is left at the model's size: they would train as authentic."""
+    long_side, min_box = run.model.scaled_to, run.data.min_box
     gone = {
         record.key
         for record, fact in zip(data.records, data.facts, strict=True)
@@ -78,13 +85,15 @@ def _visible(data: Collection, long_side: int, min_box: int, screen: Screen) -> 
     return Split(single, few, full, old.validation)
 
 
+@dataclass(frozen=True)
 class _Call:
     """What every training in one call shares."""
 
-    def __init__(
-        self, data: Collection, world: distributed.World, screen: Screen, stop: StopSignal, resume: bool
-    ) -> None:
-        self.data, self.world, self.screen, self.stop, self.resume = data, world, screen, stop, resume
+    data: Collection
+    world: distributed.World
+    screen: Screen
+    stop: StopSignal
+    resume: bool
 
     def __call__(self, run: RunConfig, out: Path) -> Path:
         """Train one run in `out` and save its pictures; -> its weights."""
@@ -112,6 +121,42 @@ def _pictures(trainer: Trainer, index: int) -> None:
             figure = draw.overlay(view.loaded.pixels, view.loaded.masks, found, record.key)
             draw.save(figure, folder / f"{record.label}-{record.case_id}.png")
     trainer.screen.say(f"  {len(chosen)} overlays of stage {stage.name}: {folder}/")
+
+
+def _require_free_split(run: RunConfig, data: Collection) -> None:
+    """Raise InputError where the data set says itself who validates: then there is nothing to take turns at."""
+    own = data.root / "splits.csv"
+    if own.is_file():
+        raise InputError(
+            f"{own}: says who validates, so there are no folds to train ({', '.join(map(str, run.fold_runs))}); train once, "
+            "with --fold-runs and no number after it, or take the file out of the data set"
+        )
+
+
+def _folds(run: RunConfig, out: Path, trains: _Call) -> None:
+    """Every fold in OUT/fold-K, an ordinary run on its own split, then OUT/ensemble.json with the mean of them all.
+
+    A resumed call finds the finished ones at their end and goes on with the one that was interrupted.
+    """
+    from forgery_rcnn.inference import ensemble
+
+    results = []
+    for number, fold in enumerate(run.fold_runs, 1):
+        one = replace(run, data=replace(run.data, fold=fold), fold_runs=())
+        data = replace(trains.data, split=splits.split(trains.data.records, trains.data.facts, one.data))
+        data = replace(data, split=_visible(data, one, trains.screen))
+        trains.screen.say(
+            f"fold {fold}, number {number} of {len(run.fold_runs)}: {len(data.split.full)} images train, "
+            f"{len(data.split.validation)} validate"
+        )
+        results.append(replace(trains, data=data)(one, out / f"fold-{fold}"))
+    if not trains.world.leads:
+        return
+    for fold, result in zip(run.fold_runs, results, strict=True):
+        scores = weights.read(result)[1]["scores"]
+        trains.screen.say(f"  fold {fold}  oF1 {scores['of1_mean']:.4f}  Dice {scores['dice_mean']:.4f}")
+    ensemble.write(out / "ensemble.json", [(result, 1.0) for result in results], "mean")
+    trains.screen.say(f"the mean of {len(results)} folds: {out / 'ensemble.json'}")
 
 
 def _experiment(run: RunConfig, out: Path, trains: _Call) -> None:

@@ -20,12 +20,11 @@ from torch import __version__ as torch_version
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from forgery_rcnn import report
 from forgery_rcnn.config import RunConfig, Stage, to_dict
 from forgery_rcnn.data.dataset import Batch, EpochSampler, ForgeryDataset, Item, make_loader
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
-from forgery_rcnn.engine import checkpoints, freezing, optimisers, seeding, sentinel
+from forgery_rcnn.engine import checkpoints, freezing, optimisers, seeding, sentinel, summaries, validation
 from forgery_rcnn.engine.distributed import World
 from forgery_rcnn.engine.evaluate import evaluate
 from forgery_rcnn.engine.precision import autocast
@@ -37,17 +36,6 @@ from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.segmenter import Segmenter
-
-SCORES = (
-    "of1_mean",
-    "dice_mean",
-    "of1_mean_forged",
-    "recall_mean",
-    "precision_mean",
-    "false_alarm_rate",
-    "baseline_all_authentic",
-)
-
 
 AfterStage = Callable[["Trainer", int], None]
 
@@ -157,7 +145,9 @@ class Trainer:
         state.use(optimisers.make(stage, parameters))
         seed = seeding.mixed(self.config.seed, index)
         sampler = EpochSampler(len(items), stage.batch_size, seed, self.world.rank, self.world.size)
-        loader = make_loader(ForgeryDataset(items, self.config.data, self.config.model, stage.augment), sampler)
+        dataset = ForgeryDataset(items, self.config.data, self.config.model, stage.augment)
+        once = summaries.suffice(state.model, moving, stage)
+        self.losses_of = summaries.Losses if once else _Losses
         watched = self.world.leads and self.config.watch
         self.watch = Watch(self.scored_records(stage), self.split, stage, self.config) if watched else None
         if stage.subset == "full" and not self.split.validation:
@@ -166,6 +156,7 @@ class Trainer:
             f"stage {index + 1}/{len(self.config.stages)} {stage.name}: {len(items)} images, {stage.epochs} epochs of "
             f"{len(sampler)} steps, {sum(p.numel() for p in parameters) / 1e6:.1f} M parameters move"
         )
+        loader = self._vectors(stage, dataset, sampler) if once else make_loader(dataset, sampler)
         while state.position.epoch < stage.epochs:
             self._epoch(stage, sampler, loader)
             self._stop_if_collapsed(stage)
@@ -178,12 +169,24 @@ class Trainer:
         state.next_stage(checkpoints.best_path(self.folder, index, stage.name))
         self._save()
 
-    def _epoch(self, stage: Stage, sampler: EpochSampler, loader: DataLoader[Item]) -> None:
+    def _vectors(self, stage: Stage, dataset: ForgeryDataset, sampler: EpochSampler) -> summaries.Vectors:
+        """Every image's summary, on every rank; like a step, each batch is followed by a look at whether to stop."""
+        with self.screen.bar(f"{stage.name} vectors", -(-len(dataset) // sampler.batch_size)) as bar:
+
+            def advance() -> None:
+                bar()
+                self._pause_if_asked()
+
+            found = summaries.computed(self.state.model, dataset, sampler, self.config.precision, advance)
+        self.screen.say(f"  stage {stage.name}: {len(dataset)} vectors computed once")
+        return found
+
+    def _epoch(self, stage: Stage, sampler: EpochSampler, loader: DataLoader[Item] | summaries.Vectors) -> None:
         here = self.state.position
         swapped = stage.alternate_every and here.epoch // stage.alternate_every % 2 == 1
         freezing.apply(self.state.model, stage.alternate_with if swapped else stage.trainable, stage.frozen)
         freezing.set_modes(self.state.model)
-        forward: nn.Module = _Losses(self.state.model)
+        forward: nn.Module = self.losses_of(self.state.model)
         if self.world.size > 1:  # wrapped anew: it takes note of what is frozen
             forward = DistributedDataParallel(forward, find_unused_parameters=True)
         sampler.set(here.epoch, here.batch)
@@ -239,30 +242,40 @@ class Trainer:
     # ---- scores -----------------------------------------------------------------------------------------------
 
     def _evaluate(self, stage: Stage, loss: float) -> dict[str, Any]:
-        """Score the stage's records; keep the weights if they are the best so far in this stage.
-
-        Early on every image is called authentic and all scores tie: then the lower training loss is the better one.
-        """
+        """Score the stage's records; keep the weights if they are the best so far in this stage."""
         here = self.state.position
         model = self.state.scored.eval()
         share = self.scored_records(stage)[self.world.rank :: self.world.size]
         title = f"{stage.name} evaluation"
         with self.screen.bar(title, len(share)) as bar, autocast(self.world.device, self.config.precision):
-            rows = evaluate(model, share, self.config.data, self.config.inference, lambda: self._advance(bar))
+            inference = validation.plain(self.config.inference)
+            rows = evaluate(model, share, self.config.data, inference, lambda: self._advance(bar))
         rows = self.world.gathered(rows)
-        found = report.summary(rows)
+        found = validation.measured(rows)
+        if stage.best_by == "loss":
+            found["validation_loss"] = self._validation_loss(stage, model, share)
         self._watch_for_collapse(stage, sentinel.signs(rows, found) if here.stage_step >= sentinel.GRACE else [])
-        score = [found["of1_mean"], found["of1_mean_forged"] or 0.0, found["dice_mean"], -loss]
+        score = validation.standing(found, stage.best_by, loss)
+        scores = {name: found[name] for name in (*validation.SCORES, "validation_loss") if name in found}
         if score > here.best:
             here.best, here.stale = score, 0
             if self.world.leads:
-                scores = {name: found[name] for name in (*SCORES, "images")}
-                meta = self.about | {"stage": stage.name, "epoch": here.epoch + 1, "step": here.step, "scores": scores}
-                meta |= {"thresholds": to_dict(self.config.inference)}
+                meta = self.about | {"stage": stage.name, "epoch": here.epoch + 1, "step": here.step}
+                meta |= {"scores": scores | {"images": len(rows)}, "thresholds": to_dict(self.config.inference)}
                 weights.write(checkpoints.best_path(self.folder, here.stage, stage.name), model.state_dict(), meta)
         else:
             here.stale += 1
-        return {name: found[name] for name in SCORES}
+        return scores
+
+    def _validation_loss(self, stage: Stage, model: Segmenter, share: Sequence[Record]) -> float:
+        """The mean loss of all ranks' shares of the scored records."""
+        with (
+            self.screen.bar(f"{stage.name} loss", len(share)) as bar,
+            autocast(self.world.device, self.config.precision),
+        ):
+            each = validation.losses(model, share, self.config, lambda: self._advance(bar))
+        each = self.world.gathered(each)
+        return sum(each) / len(each)
 
     def _watch_for_collapse(self, stage: Stage, signs: list[str]) -> None:
         """Count evaluations with a sign of collapse; say when they have become too many, and when they are over."""
@@ -317,6 +330,8 @@ class Trainer:
         if "of1_mean" in values:
             line += f"   oF1 {values['of1_mean']:.4f} (all authentic {values['baseline_all_authentic']:.4f})"
             line += f"  Dice {values['dice_mean']:.4f}"
+        if "validation_loss" in values:
+            line += f"  validation loss {values['validation_loss']:.4f}"
         if "separability" in values:
             line += f"  separability {values['separability']:.2f}"
         if "of1_mean" in values or stage.evaluate_every == 1:

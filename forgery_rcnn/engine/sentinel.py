@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from forgery_rcnn.config import RunConfig
-from forgery_rcnn.data import records
+from forgery_rcnn.data import records, splits
 from forgery_rcnn.engine.evaluate import seen
 from forgery_rcnn.inference import oracle
 from forgery_rcnn.models.anatomy import MATCH, best_overlap, dissect, true_regions
@@ -51,7 +51,7 @@ def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig) -
     stage is scored on; the model in eval mode."""
     inference = config.inference
     climbed, recall, best = [], [], []
-    for record in _some(items):
+    for record in splits.balanced(items, LOOKED_AT):
         view = seen(record, config.data)
         anatomy = dissect(model, view.pixels, inference.mask_threshold)
         truth = true_regions(view.targets, anatomy)
@@ -69,9 +69,3 @@ def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig) -
         )
     return "; ".join(said)
 
-
-def _some(items: Sequence[records.Record]) -> list[records.Record]:
-    """Up to LOOKED_AT of the records, half of them forged where there are enough of both."""
-    forged, authentic = ([r for r in items if r.label == label] for label in ("forged", "authentic"))
-    chosen = forged[: LOOKED_AT - min(len(authentic), LOOKED_AT // 2)]
-    return chosen + authentic[: LOOKED_AT - len(chosen)]

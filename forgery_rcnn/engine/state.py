@@ -34,7 +34,7 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)
     """This epoch's losses so far, summed over batches."""
     best: list[float] = field(default_factory=list)
-    """oF1, oF1 of forged images, Dice, -loss of the best evaluation in this stage, compared in this order; empty at first."""
+    """validation.standing of the best evaluation in this stage; empty at first."""
     stale: int = 0
     """Evaluations since the best."""
     collapsed: int = 0

@@ -2,25 +2,163 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import cv2
 import numpy as np
 
+from forgery_rcnn import metrics, rle
+from forgery_rcnn.errors import require
 from forgery_rcnn.instances import Instances, Prediction
 
+SAME = 0.5  # IoU from which instances of two predictions are taken for the same region
+EXACT = 1e-6  # what floats lose on the way must not decide an exact half
+TIE = float(np.nextafter(np.float32(0.5), np.float32(0)))  # half of the votes is no majority: just below the half
+Group = dict[int, int]
+"""Instances taken for the same region: number of the prediction -> index of its instance, at most one of each."""
+Region = tuple[rle.Runs, np.ndarray, float]
+"""Pixels, (4,) box, score."""
 
-def mean(predictions: Sequence[Prediction], weights: Sequence[float], gives: Literal["instances", "map"]) -> Prediction:
-    """Predictions of one image in the same frame -> their weighted mean; the weights need not add up to 1.
 
-    map: the mean of heat maps and image scores, no instances (pipeline.finished makes them).
+def mean(predictions: Iterable[Prediction], weights: Sequence[float], gives: Literal["instances", "map"]) -> Prediction:
+    """Predictions of one image in the same frame -> their weighted mean; the weights need not add up to 1. One
+    prediction is its own mean.
+
+    map: the mean of heat maps and image scores, no instances (pipeline.finished makes them); each prediction is let go
+    before the next is asked for. instances: those that overlap are averaged: a pixel belongs where half or more of the
+    weight of those that saw the region says so, the box is their mean, and the score the mean over all predictions, 0
+    where one did not see it. Raises InputError where a weight is not positive.
     """
-    if len(predictions) == 1:
-        return predictions[0]
-    shares = np.asarray(weights, np.float64) / np.sum(weights)
-    heatmap = np.zeros(predictions[0].heatmap.shape, np.float32)
-    for found, share in zip(predictions, shares, strict=True):
-        heatmap += np.float32(share) * found.heatmap
-    score = float(sum(share * found.image_score for found, share in zip(predictions, shares, strict=True)))
-    none = Instances(predictions[0].instances.size)
-    return Prediction(none, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), heatmap, score)
+    shares = _shares(weights)
+    if len(shares) == 1:
+        (only,) = predictions
+        return only
+    if gives == "map":
+        return _mean_map(predictions, shares)
+    members = list(predictions)
+    regions = []
+    for group in groups(members):
+        own = shares[list(group)]
+        regions.append(_averaged(members, group, own, own.sum() / 2 - EXACT, 1.0))
+    return _sorted(_mean_map(members, shares), regions)
+
+
+def vote(
+    predictions: Sequence[Prediction],
+    weights: Sequence[float],
+    gives: Literal["instances", "map"],
+    thresholds: Sequence[float],
+) -> Prediction:
+    """Predictions of one image in the same frame -> what more than half of them say, each with its weight's votes.
+
+    map: heat map and image score are shares of the votes, to be cut at 0.5: each prediction votes for the pixels at or
+    above its threshold, and for the image from an image score of 0.5 on. No instances. instances: those with a score at
+    or above the threshold vote; a region found by more than half stays, with the pixels that more than half cover, and
+    the mean score and box of those that found it. Just half is no majority: it counts as TIE, below 0.5.
+    """
+    shares = _shares(weights)
+    heatmap, members = np.zeros(predictions[0].instances.size, np.float32), []
+    for found, share, threshold in zip(predictions, shares, thresholds, strict=True):
+        if gives == "map":
+            votes = found.heatmap >= threshold
+        else:
+            members.append(found.take(np.flatnonzero(found.scores >= threshold)))
+            votes = rle.mask_of(members[-1].instances.union(), heatmap.shape)
+        np.add(heatmap, np.float32(share), out=heatmap, where=votes)
+    heatmap[(heatmap > 0.5 - EXACT) & (heatmap < 0.5 + EXACT)] = TIE
+    np.minimum(heatmap, 1, out=heatmap)
+    image = float(shares @ [found.image_score >= 0.5 for found in predictions])
+    heat = _without_instances(heatmap, TIE if abs(image - 0.5) < EXACT else min(image, 1.0))
+    regions = []
+    for group in groups(members):
+        own = shares[list(group)]
+        if own.sum() > 0.5 + EXACT:
+            regions.append(_averaged(members, group, own, 0.5 + EXACT, own.sum()))
+    return _sorted(heat, regions)
+
+
+def groups(predictions: Sequence[Prediction]) -> list[Group]:
+    """Instances of several predictions of one image -> those that are the same region, by falling score of their best.
+
+    In the order of their scores each joins the group whose best instance it overlaps most, by an IoU of SAME or more,
+    among those without an instance of its own prediction; or else begins one.
+    """
+    each = [(member, index) for member, found in enumerate(predictions) for index in range(len(found.scores))]
+    if not each:
+        return []
+    overlap = _overlaps([predictions[member].instances.runs[index] for member, index in each])
+    scores = np.concatenate([found.scores for found in predictions])
+    leaders: list[int] = []
+    out: list[Group] = []
+    for at in np.argsort(-scores, kind="stable").tolist():
+        member, index = each[at]
+        free = [i for i, group in enumerate(out) if member not in group and overlap[leaders[i], at] >= SAME]
+        if free:
+            out[max(free, key=lambda i: overlap[leaders[i], at])][member] = index
+        else:
+            leaders.append(at)
+            out.append({member: index})
+    return out
+
+
+def covered(masks: Sequence[rle.Runs], weights: Sequence[float] | np.ndarray, least: float) -> rle.Runs:
+    """Masks of one image -> Runs of the pixels where the weights of those that cover them add up to `least` or more."""
+    edges = np.concatenate([np.concatenate([runs[:, 0], runs.sum(axis=1)]) for runs in masks])
+    change = np.concatenate([np.repeat([w, -w], len(runs)) for w, runs in zip(weights, masks, strict=True)])
+    at, place = np.unique(edges, return_inverse=True)
+    weight = np.cumsum(np.bincount(place, weights=change, minlength=len(at)))
+    return rle.joined(np.stack([at[:-1], np.diff(at)], axis=1)[weight[:-1] >= least])
+
+
+def _shares(weights: Sequence[float]) -> np.ndarray:
+    """-> (N,) float64 that add up to 1."""
+    require(min(weights, default=0) > 0, f"weights of predictions are {tuple(weights)}; use positive numbers, one each")
+    return np.asarray(weights, np.float64) / np.sum(weights)
+
+
+def _averaged(predictions: Sequence[Prediction], group: Group, own: np.ndarray, least: float, whole: float) -> Region:
+    """-> the pixels whose weight is `least` or more, the mean box, and the score, of a `whole` of which `own` is a part."""
+    masks = [predictions[member].instances.runs[index] for member, index in group.items()]
+    boxes = np.array([predictions[member].boxes[index] for member, index in group.items()], np.float64)
+    scores = [float(predictions[member].scores[index]) for member, index in group.items()]
+    return covered(masks, own, least), own @ boxes / own.sum(), float(own @ scores / whole)
+
+
+def _overlaps(masks: Sequence[rle.Runs]) -> np.ndarray:
+    """N masks of one image -> (N, N) float64 IoU; empty against empty is 1."""
+    common = metrics.intersections(masks, masks)
+    areas = np.diag(common)
+    union = areas[:, None] + areas[None, :] - common
+    return np.divide(common, union, out=np.ones(common.shape), where=union > 0)
+
+
+def _mean_map(predictions: Iterable[Prediction], shares: np.ndarray) -> Prediction:
+    """Shares add up to 1 -> the mean heat map and image score, no instances."""
+    heatmap, score = None, 0.0
+    for found, share in zip(predictions, shares.tolist(), strict=True):
+        score += share * found.image_score
+        if heatmap is None:
+            heatmap = np.multiply(found.heatmap, share, dtype=np.float32)
+        else:
+            cv2.scaleAdd(found.heatmap, share, heatmap, dst=heatmap)  # needs no array for the product
+    np.minimum(heatmap, 1, out=heatmap)
+    return _without_instances(heatmap, min(score, 1.0))
+
+
+def _without_instances(heatmap: np.ndarray, image_score: float) -> Prediction:
+    none = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    return Prediction(Instances(heatmap.shape), *none, heatmap, image_score)
+
+
+def _sorted(heat: Prediction, regions: Sequence[Region]) -> Prediction:
+    """Heat map and image score of `heat`, and these instances by falling score."""
+    scores = np.array([score for _, _, score in regions], np.float32)
+    every = Prediction(
+        Instances(heat.instances.size, tuple(runs for runs, _, _ in regions)),
+        np.array([box for _, box, _ in regions], np.float32).reshape(-1, 4),
+        np.minimum(scores, 1),
+        heat.heatmap,
+        heat.image_score,
+    )
+    return every.take(np.argsort(-scores, kind="stable"))

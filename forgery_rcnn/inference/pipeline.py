@@ -1,4 +1,4 @@
-"""The order of inference, known here only: segmenter, then thresholds, then the answer."""
+"""The order of inference, known here only: tiles, the views of each, segmenter, refinement, regions, thresholds, answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from forgery_rcnn.config import InferenceConfig
-from forgery_rcnn.inference import refine
+from forgery_rcnn.inference import refine, tiling, views
 from forgery_rcnn.instances import Answer, Prediction
 from forgery_rcnn.models import regions
 from forgery_rcnn.models.segmenter import Segmenter
@@ -20,7 +20,15 @@ def predict_image(model: Segmenter, pixels: np.ndarray, config: InferenceConfig)
 
 def candidates(model: Segmenter, pixels: np.ndarray, config: InferenceConfig) -> Prediction:
     """(H, W, 3) uint8 -> what the model says of it, tiles and views merged; no thresholds but the masks'."""
-    return model.predict([pixels], config.mask_threshold)[0]
+
+    def segmented(seen: np.ndarray) -> Prediction:
+        return model.predict([seen], config.mask_threshold)[0]
+
+    def from_all_sides(tile: np.ndarray) -> Prediction:
+        return views.viewed(segmented, tile, config.views, model.gives)
+
+    # Tiles outermost: only the views of one tile are in memory together.
+    return tiling.tiled(from_all_sides, pixels, config.tiling, model.gives)
 
 
 def finished(

@@ -6,13 +6,16 @@ detectors of Aaltoes 2025.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from forgery_rcnn.config import ModelConfig
-from forgery_rcnn.models.dense import DenseSegmenter
+from forgery_rcnn.data import images as reader
+from forgery_rcnn.models.dense import DenseSegmenter, enlarged
 
 
 def double_conv(before: int, after: int) -> nn.Sequential:
@@ -53,10 +56,10 @@ class Encoder(nn.Module):
         self.levels = nn.ModuleList(double_conv(a, b) for a, b in zip((channels, *widths), widths, strict=False))
         self.pool = nn.MaxPool2d(2)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, C, h, w) -> one (B, width, h / 2**level, w / 2**level) per width, finest first."""
+    def forward(self, x: Tensor, stop: int | None = None) -> list[Tensor]:
+        """(B, C, h, w) -> one (B, width, h / 2**level, w / 2**level) per width, finest first; `stop` as in a slice."""
         out = [self.levels[0](x)]
-        for level in self.levels[1:]:
+        for level in self.levels[1:stop]:
             out.append(level(self.pool(out[-1])))
         return out
 
@@ -83,11 +86,11 @@ class Decoder(nn.Module):
 class AttentionUNet(DenseSegmenter):
     """An encoder, a gated decoder, one logit per pixel."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, channels: int = 3) -> None:
         super().__init__(config)
         widths = config.dense.widths
         self.stride = 2 ** (len(widths) - 1)
-        self.encoder = Encoder(3, widths)
+        self.encoder = Encoder(channels, widths)
         self.decoder = Decoder(widths)
         self.head = nn.Conv2d(widths[0], 1, 1)
         self.to(memory_format=torch.channels_last)
@@ -96,3 +99,37 @@ class AttentionUNet(DenseSegmenter):
         """See DenseSegmenter."""
         *skips, bottleneck = self.encoder(batch)
         return self.head(self.decoder(bottleneck, skips)), None
+
+
+def attention_maps(model: AttentionUNet, pixels: np.ndarray) -> list[np.ndarray]:
+    """(H, W, 3) uint8 -> what each gate of the decoder lets through, (H, W) float32 in 0..1 each, finest level first.
+
+    In the image's own frame. Needs eval mode.
+    """
+
+    def weights(batch: Tensor, valid: Tensor) -> list[Tensor]:
+        found: list[Tensor] = []
+        hooks = [gate.weigh.register_forward_hook(lambda *call: found.append(call[2])) for gate in model.decoder.gates]
+        try:
+            model.within(batch, valid)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found[::-1]
+
+    return framed(model, pixels, weights)
+
+
+@torch.inference_mode()
+def framed(
+    model: DenseSegmenter, pixels: np.ndarray, maps: Callable[[Tensor, Tensor], Sequence[Tensor]]
+) -> list[np.ndarray]:
+    """(H, W, 3) uint8; what gives (1, 1, h / n, w / n) maps of a batch of one and its `valid`, each of whose cells lies
+    over n x n pixels -> these maps as (H, W) float32 each."""
+    h, w = size = model.fitted((pixels.shape[0], pixels.shape[1]))
+    batch, valid = model.batched([torch.from_numpy(reader.resized(pixels, size)).permute(2, 0, 1)])
+    out = []
+    for found in maps(batch, valid):
+        whole = functional.interpolate(found.float(), size=batch.shape[-2:], mode="bilinear")
+        out.append(enlarged(whole[0, 0, :h, :w].cpu().numpy(), pixels.shape[:2]))
+    return out

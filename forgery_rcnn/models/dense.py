@@ -37,6 +37,10 @@ class DenseSegmenter(Segmenter):
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, 3, h, w) float32 normalised, h and w multiples of `stride` -> (B, 1, h, w) mask logits, (B,) image logits."""
 
+    def within(self, batch: Tensor, valid: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`forward`, of images that end where `valid` (B, 1, h, w) does; for models that must not look beside them."""
+        return self(batch)
+
     def batched(self, images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """(3, h, w) uint8 images -> (B, 3, h', w') float32 normalised, edges repeated to the right and below up to the
         largest sides and a multiple of `stride`; (B, 1, h', w') float32, 1 on the images, 0 beside them."""
@@ -55,20 +59,22 @@ class DenseSegmenter(Segmenter):
         """-> loss_NAME for each of config.dense.mask_losses, times mask_weight; and loss_image, the cross-entropy of the
         image, where the model has an image branch."""
         batch, valid = self.batched(images)
-        mask, image = self(batch)
+        mask, image = self.within(batch, valid)
         truth = torch.zeros_like(valid)
         for place, target in zip(truth, targets, strict=True):
             union = target["masks"].any(dim=0)
             place[0, : union.shape[0], : union.shape[1]] = union.to(self.device)
-        out = {}
-        if image is not None:
-            forged = torch.tensor([len(target["masks"]) > 0 for target in targets], device=self.device)
-            out["loss_image"] = losses.bce(image.float(), forged.float(), torch.ones_like(image))
+        out = {} if image is None else self.image_loss(image, targets)
         dense = self.config.dense
         if dense.mask_weight > 0:
             for name in dense.mask_losses:
                 out[f"loss_{name}"] = dense.mask_weight * losses.LOSSES[name](mask.float(), truth, valid)
         return out
+
+    def image_loss(self, image: Tensor, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """(B,) image logits -> loss_image, the cross-entropy with whether there is a forged region."""
+        forged = torch.tensor([len(target["labels"]) > 0 for target in targets], device=self.device).float()
+        return {"loss_image": losses.bce(image.float(), forged, torch.ones_like(forged))}
 
     @torch.inference_mode()
     def predict(self, images: Sequence[np.ndarray], mask_threshold: float = 0.5) -> list[Prediction]:
@@ -78,12 +84,11 @@ class DenseSegmenter(Segmenter):
         for size in dict.fromkeys(sizes):
             members = [i for i, s in enumerate(sizes) if s == size]
             fitted = [torch.from_numpy(reader.resized(images[i], size)).permute(2, 0, 1) for i in members]
-            batch, _ = self.batched(fitted)
-            mask, image = self(batch)
+            mask, image = self.within(*self.batched(fitted))
             maps = mask[:, 0, : size[0], : size[1]].float().sigmoid().cpu().numpy()
             scores = [top_mean(found) for found in maps] if image is None else image.float().sigmoid().tolist()
             for i, found, score in zip(members, maps, scores, strict=True):
-                out[i] = regions.prediction(_enlarged(found, images[i].shape[:2]), score, mask_threshold)
+                out[i] = regions.prediction(enlarged(found, images[i].shape[:2]), score, mask_threshold)
         return [out[i] for i in range(len(images))]
 
     def fitted(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -97,7 +102,7 @@ def top_mean(found: np.ndarray) -> float:
     return float(np.partition(found, found.size - count, axis=None)[-count:].mean())
 
 
-def _enlarged(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def enlarged(found: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(h, w) float32 -> the same at `size` = (H, W): bilinear, where it shrinks the mean over each pixel's area."""
     if found.shape == size:
         return found

@@ -43,6 +43,11 @@ class Segmenter(nn.Module, ABC):
         Needs eval mode. An image's result does not depend on the others in the call.
         """
 
+    def exhibits(self, pixels: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """(H, W, 3) uint8 -> what else there is to see of it: topic -> title -> (h, w) float32 map in 0..1 over the whole
+        image, e.g. attention. Needs eval mode."""
+        return {}
+
     def summaries(self, images: Sequence[Tensor]) -> Tensor:
         """(3, h, w) uint8 images -> (B, D) float32, all that `summary_parts` need of them. Needs eval mode."""
         raise NotImplementedError(f"{type(self).__name__} trains no part on summaries")

@@ -53,14 +53,19 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) ->
     try:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         digest = _replace(path, lambda temporary: save_file(contiguous, temporary))
-        text = json.dumps({**meta, "sha256": digest}, indent=1, allow_nan=False)
-        _replace(json_path, lambda temporary: temporary.write_text(text))
+        write_json(json_path, {**meta, "sha256": digest})
     except (OSError, SafetensorError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space" in str(error)
         reason = "the disk is full" if full else str(error).splitlines()[0]
         raise InputError(
             f"{path}: cannot be saved ({reason}); free some space and go on with --resume: older files are whole"
         ) from None
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write PATH through a temporary file, flushed to disk and renamed: whole, or not at all. NaN is refused."""
+    text = json.dumps(values, indent=1, allow_nan=False)
+    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _replace(path: Path, fill: Any) -> str:

@@ -6,13 +6,19 @@ from collections.abc import Callable
 
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.models import fft_unet
 from forgery_rcnn.models.attention_unet import AttentionUNet
+from forgery_rcnn.models.convnext import Combined
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
+from forgery_rcnn.models.scse_unet import ScseUNet
 from forgery_rcnn.models.segmenter import Segmenter
 
 CONSTRUCTORS: dict[str, Callable[[ModelConfig], Segmenter]] = {
     "mask_rcnn": MaskRCNN,
     "attention_unet": AttentionUNet,
+    "fft_unet": fft_unet.build,
+    "combined": Combined,
+    "scse_unet": ScseUNet,
 }
 
 

@@ -42,12 +42,17 @@ def write_a(path: Path, answers: Iterable[tuple[str, Answer]], threshold: float)
     Raises InputError: another file name, a threshold or an image score outside 0..1, cannot be written.
     """
     _check_name(path, ("constrained", "open"))
+    archives.write(path, [(f"{path.stem}.csv", table_a(answers, threshold))])
+
+
+def table_a(answers: Iterable[tuple[str, Answer]], threshold: float) -> bytes:
+    """The CSV in that zip. Raises InputError: a threshold or an image score outside 0..1."""
     thresholds = (_checked("threshold", threshold),)
     scores = []
     for case, answer in answers:
         with _named(case):
             scores.append((case, _scored(answer, thresholds)))
-    archives.write(path, [(f"{path.stem}.csv", _csv(THRESHOLDS_A, scores))])
+    return _csv(THRESHOLDS_A, scores)
 
 
 def read_a(path: Path, truths: Mapping[str, Truth]) -> Iterator[Read]:

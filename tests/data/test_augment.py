@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,9 +13,11 @@ from hypothesis import strategies as st
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as v2
 
+from forgery_rcnn.data import distort
 from forgery_rcnn.data.augment import PAINT, augment, paint_boxes
 
 NAMES = st.lists(st.sampled_from(["flip", "rot90"]), unique=True)
+ALL = ("flip", "rot90", "colour", "elastic", "stretch", "salt_pepper", "noise")
 
 
 def marked(height: int, width: int, count: int = 3) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
@@ -160,3 +165,248 @@ def test_colour_is_torchvisions_to_within_a_level(count: int) -> None:
             assert (found.int() - wanted.int()).abs().max() <= 1
             changes += 1
     assert changes > 2
+
+
+def white(height: int, width: int, *rectangles: tuple[int, int, int, int]) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+    """A black image with white rectangles y0 x0 y1 x1, one instance each."""
+    masks = np.zeros((len(rectangles), height, width), bool)
+    for mask, (y0, x0, y1, x1) in zip(masks, rectangles, strict=True):
+        mask[y0:y1, x0:x1] = True
+    pixels = np.repeat(masks.any(axis=0)[None], 3, axis=0).astype(np.uint8) * np.uint8(255)
+    return tv_tensors.Image(torch.from_numpy(pixels)), tv_tensors.Mask(torch.from_numpy(masks))
+
+
+def test_flips_turns_and_colours_are_what_they_were_before_there_were_other_operations() -> None:
+    """Runs of old are repeated by their seeds: the digest is of the results of an augment that knew only these three."""
+    digest = hashlib.sha256()
+    for seed in range(40):
+        for part in augment(*marked(31, 45), ("flip", "rot90", "colour"), np.random.default_rng(seed)):
+            digest.update(repr(tuple(part.shape)).encode() + part.contiguous().numpy().tobytes())
+    assert digest.hexdigest()[:16] == "de33f53fed687ecb"
+
+
+@pytest.mark.parametrize("name", ALL[2:])
+def test_each_operation_happens_half_the_time(name: str) -> None:
+    image, masks = marked(40, 60)
+    if name == "elastic":  # at alpha 1 hardly a pixel moves
+        image, masks = white(40, 60, (0, 0, 40, 60))
+        rng, calls = np.random.default_rng(1), []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(distort, "elastic", lambda *a: (calls.append(a[2:4]), a[:2])[1])
+            for _ in range(200):
+                augment(image, masks, (name,), rng)
+        assert set(calls) == {(1.0, 50.0)} and 75 <= len(calls) <= 125
+        return
+    rng = np.random.default_rng(1)
+    results = [augment(image, masks, (name,), rng)[0] for _ in range(200)]
+    changed = sum(result.shape != image.shape or not torch.equal(result, image) for result in results)
+    assert 75 <= changed <= 125  # 100 +- 3.5 standard deviations
+    assert len({result.numpy().tobytes() for result in results}) > changed / 2  # and is not always the same
+
+
+def test_all_chance_comes_from_the_generator_and_inputs_stay() -> None:
+    image, masks = marked(40, 60)
+    before = image.clone(), masks.clone()
+    first: list[tuple[bytes, bytes]] = []
+    for attempt in range(2):
+        torch.manual_seed(attempt), np.random.seed(attempt), cv2.setRNGSeed(attempt)
+        found = [augment(image, masks, ALL, np.random.default_rng(seed), (32, 48)) for seed in range(30)]
+        results = [(pixels.numpy().tobytes(), layers.numpy().tobytes()) for pixels, layers in found]
+        assert results == (first or results)
+        first = results
+    assert len(set(first)) == 30
+    assert torch.equal(image, before[0]) and torch.equal(masks, before[1])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (90, 1), (7, 5)])
+@pytest.mark.parametrize("count", [0, 2])
+def test_all_operations_on_thin_images_and_without_masks(size: tuple[int, int], count: int) -> None:
+    image, masks = marked(*size, count)
+    for seed in range(25):
+        changed, moved = augment(image, masks, ALL, np.random.default_rng(seed), (64, 64))
+        assert changed.dtype == torch.uint8 and moved.dtype == torch.bool and changed.is_contiguous()
+        assert moved.shape == (count, *changed.shape[1:]) and 1 <= min(changed.shape) <= max(changed.shape) <= 64
+
+
+# ---- windows and stretching -----------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**62))
+def test_a_window_is_a_part_of_the_image(height: int, width: int, most_h: int, most_w: int, seed: int) -> None:
+    image, masks = marked(height, width)
+    found, kept = augment(image, masks, (), np.random.default_rng(seed), (most_h, most_w))
+    assert found.shape == (3, min(height, most_h), min(width, most_w))
+    y, x = int(found[1, 0, 0]), int(found[2, 0, 0])  # green and blue number rows and columns
+    window = slice(y, y + found.shape[1]), slice(x, x + found.shape[2])
+    assert torch.equal(found, image[:, *window]) and torch.equal(kept, masks[:, *window])
+
+
+def test_windows_lie_everywhere_alike() -> None:
+    image, masks = marked(9, 4, 0)
+    rng = np.random.default_rng(0)
+    begins = [tuple(augment(image, masks, (), rng, (7, 3))[0][1:, 0, 0].tolist()) for _ in range(600)]
+    counts = {place: begins.count(place) for place in set(begins)}
+    assert sorted(counts) == [(y, x) for y in range(3) for x in range(2)]
+    assert min(counts.values()) > 65 and max(counts.values()) < 135  # 100 each
+
+
+@pytest.mark.parametrize(
+    ("factors", "largest", "wanted"),
+    [
+        ((0.9, 1.05), (100, 200), (90, 200)),  # 200 * 1.05 is cut to what it was
+        ((0.9, 1.05), (100, 300), (90, 210)),
+        ((1.0, 1.0), (100, 200), (100, 200)),
+        ((1.09, 0.93), (64, 64), (64, 64)),
+        ((1.09, 0.93), (109, 186), (109, 186)),
+        ((0.9, 0.9), (1, 1), (1, 1)),
+    ],
+)
+def test_size_of_a_stretched_window(
+    factors: tuple[float, float], largest: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (100, 200, 3), np.uint8)
+    found, kept = distort.cut(pixels, np.ones((1, 100, 200), bool), factors, largest, np.random.default_rng(0))
+    assert found.shape == (*wanted, 3) and kept.shape == (1, *wanted) and kept.all()
+
+
+@pytest.mark.parametrize("factors", [(0.9, 1.09), (1.09, 0.9), (1.09, 1.09), (0.9, 0.9)])
+def test_a_stretched_region_stays_under_its_mask(factors: tuple[float, float]) -> None:
+    image, masks = white(200, 300, (60, 90, 100, 150))
+    found, kept = distort.cut(
+        image.permute(1, 2, 0).numpy(), masks.numpy(), factors, (400, 400), np.random.default_rng(0)
+    )
+    assert found.shape == (round(200 * factors[0]), round(300 * factors[1]), 3)
+    assert ((found[:, :, 0] >= 128) != kept[0]).mean() < 1e-3  # their borders round alike
+    rows, columns = np.flatnonzero(kept[0].any(axis=1)), np.flatnonzero(kept[0].any(axis=0))
+    assert [rows[0], rows[-1] + 1] == pytest.approx([60 * factors[0], 100 * factors[0]], abs=1)
+    assert [columns[0], columns[-1] + 1] == pytest.approx([90 * factors[1], 150 * factors[1]], abs=1)
+
+
+def test_stretching_draws_both_factors_on_their_own() -> None:
+    image, masks = marked(100, 100, 0)
+    rng = np.random.default_rng(0)
+    sizes = np.array([augment(image, masks, ("stretch",), rng, (200, 200))[0].shape[1:] for _ in range(400)])
+    sizes = sizes[(sizes != 100).any(axis=1)]
+    assert sizes.min() == 90 and sizes.max() == 109
+    assert abs(np.corrcoef(sizes.T)[0, 1]) < 0.2 and np.abs(sizes.mean(axis=0) - 99.5).max() < 1.5
+
+
+def test_a_stretched_image_is_no_larger_than_it_was() -> None:
+    image, masks = marked(80, 50)
+    for seed in range(40):
+        found, kept = augment(image, masks, ("stretch",), np.random.default_rng(seed))
+        assert found.shape[1] <= 80 and found.shape[2] <= 50 and kept.shape == (3, *found.shape[1:])
+
+
+# ---- elastic --------------------------------------------------------------------------------------------------
+
+
+def test_elastic_follows_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that is 3 to the right and 2 up everywhere takes each pixel from there; beyond the border, from the border."""
+    image, masks = marked(20, 30)
+    size, field = [], (np.full((20, 30), 3, np.float32), np.full((20, 30), -2, np.float32))
+    monkeypatch.setattr(distort, "displacement", lambda *a: size.append(a[:3]) or field)
+    found, moved = distort.elastic(image.numpy(), masks.numpy(), 5.0, 9.0, np.random.default_rng(0))
+    assert size == [((20, 30), 5.0, 9.0)]
+    rows, columns = np.clip(np.arange(20) - 2, 0, None), np.clip(np.arange(30) + 3, None, 29)
+    assert np.array_equal(found, image.numpy()[:, rows][:, :, columns])
+    assert moved.dtype == bool and np.array_equal(moved, masks.numpy()[:, rows][:, :, columns])
+
+
+def test_elastic_is_bilinear_and_masks_take_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, masks = white(6, 8, (0, 4, 6, 8))
+    for shift, level, begin in ((0.25, 64, 4), (0.75, 191, 3)):  # column 3 has its source a quarter into the white
+        field = (np.full((6, 8), shift, np.float32), np.zeros((6, 8), np.float32))
+        monkeypatch.setattr(distort, "displacement", lambda *a, field=field: field)
+        found, moved = distort.elastic(image.numpy(), masks.numpy(), 1.0, 50.0, np.random.default_rng(0))
+        assert found[0, 2].tolist() == pytest.approx([0, 0, 0, level, 255, 255, 255, 255], abs=1)
+        assert moved[0, 2].tolist() == [column >= begin for column in range(8)]
+
+
+@pytest.mark.parametrize(("alpha", "sigma"), [(1.0, 50.0), (300.0, 12.0), (20.0, 4.0)])
+def test_displacements_are_smoothed_uniform_noise(alpha: float, sigma: float) -> None:
+    """Against uniform noise at every pixel and scipy's Gaussian: deviation, and correlation at one sigma, exp(-1/4)."""
+    from scipy.ndimage import gaussian_filter
+
+    side, lag = 240, round(sigma)
+    rng = np.random.default_rng(4)
+    ours = np.stack([field for _ in range(60) for field in distort.displacement((side, side), alpha, sigma, rng)])
+    noise = rng.uniform(-1, 1, (4, side, side))
+    reference = alpha * np.stack([gaussian_filter(one, sigma) for one in noise])
+    theory = alpha / (sigma * np.sqrt(12 * np.pi))
+    inner = slice(side // 3, 2 * side // 3)  # at its border a field is mirrored, and livelier
+    assert ours[:, inner, inner].std() == pytest.approx(theory, rel=0.1 if sigma < 20 else 0.2)  # few humps fit in
+    assert reference[:, inner, inner].std() == pytest.approx(theory, rel=0.6)  # four fields only
+    if sigma < 20:
+        product = (ours[:, inner, :-lag] * ours[:, inner, lag:]).mean() / (ours[:, inner] ** 2).mean()
+        assert product == pytest.approx(np.exp(-0.25), abs=0.06)
+    assert ours.dtype == np.float32 and ours.shape[1:] == (side, side)
+
+
+def test_the_published_elastic_distortion_moves_nothing_visibly() -> None:
+    """Alpha 1 is a displacement of at most a fortieth of a pixel: recorded, for who wonders why it changes nothing."""
+    rng = np.random.default_rng(0)
+    fields = [field for _ in range(30) for field in distort.displacement((256, 256), 1.0, 50.0, rng)]
+    assert 0.005 < max(float(np.abs(field).max()) for field in fields) < 0.03
+    image, masks = marked(256, 200)
+    found, moved = distort.elastic(image.numpy(), masks.numpy(), 1.0, 50.0, rng)
+    assert np.array_equal(moved, masks.numpy())
+    assert np.abs(found.astype(int) - image.numpy()).max() <= 8  # of 255, where neighbours differ most
+
+
+def test_a_strong_elastic_distortion_keeps_regions_under_their_masks() -> None:
+    image, masks = white(120, 160, (30, 40, 80, 110), (90, 10, 110, 30))
+    found, moved = distort.elastic(image.numpy(), masks.numpy(), 400.0, 12.0, np.random.default_rng(2))
+    assert 0.02 < (moved != masks.numpy()).mean() < 0.2
+    assert ((found[0] >= 128) != moved.any(axis=0)).mean() < 0.01
+
+
+# ---- noise ----------------------------------------------------------------------------------------------------
+
+
+def test_salt_and_pepper_lie_on_forged_pixels_alone() -> None:
+    image = tv_tensors.Image(torch.full((3, 100, 120), 90, dtype=torch.uint8))
+    _, masks = white(100, 120, (10, 20, 60, 90), (50, 80, 95, 118))
+    forged = masks.any(dim=0).numpy()
+    shares = []
+    for seed in range(40):
+        found = distort.salted(image.numpy(), masks.numpy(), np.random.default_rng(seed))
+        hit = (found != 90).any(axis=0)
+        assert not (hit & ~forged).any()
+        assert (
+            set(np.unique(found[:, hit])) == {0, 255} and (found[0] == found[1]).all() and (found[0] == found[2]).all()
+        )
+        shares.append(hit.sum() / forged.sum())
+        assert (found[0] == 255).sum() / hit.sum() == pytest.approx(0.5, abs=0.25)
+    assert (
+        0.005 < min(shares) < 0.03 and 0.08 < max(shares) < 0.12 and np.mean(shares) == pytest.approx(0.055, abs=0.015)
+    )
+
+
+def test_salt_and_pepper_leave_an_authentic_image_alone() -> None:
+    image, masks = marked(30, 40, 0)
+    found = [augment(image, masks, ("salt_pepper",), np.random.default_rng(seed))[0] for seed in range(10)]
+    assert all(torch.equal(one, image) for one in found)
+
+
+def test_noise_is_normal_and_everywhere() -> None:
+    grey = np.full((3, 128, 96), 120, np.uint8)
+    found = np.stack([distort.noisy(grey, np.random.default_rng(seed)).astype(float) - 120 for seed in range(30)])
+    spread = found.std(axis=(1, 2, 3))
+    assert 2.9 < spread.min() < 3.7 and 6.3 < spread.max() < 7.1
+    assert np.abs(found.mean(axis=(1, 2, 3))).max() < 0.2
+    scaled = found / spread[:, None, None, None]
+    assert (np.abs(scaled) < 1).mean() == pytest.approx(0.6827, abs=0.03)
+    assert (scaled**4).mean() == pytest.approx(3, abs=0.1)
+    channels = np.corrcoef(scaled.transpose(1, 0, 2, 3).reshape(3, -1))
+    assert np.abs(channels - np.eye(3)).max() < 0.01
+    assert abs((scaled[..., 1:] * scaled[..., :-1]).mean()) < 0.01  # nor does a pixel know its neighbour
+
+
+def test_noise_stops_at_black_and_white() -> None:
+    ends = np.stack([np.zeros((60, 60), np.uint8), np.full((60, 60), 255, np.uint8), np.full((60, 60), 128, np.uint8)])
+    found = distort.noisy(ends, np.random.default_rng(0))
+    assert (
+        found[0].max() < 40 and found[1].min() > 215 and (found[0] == 0).mean() > 0.4 and (found[1] == 255).mean() > 0.4
+    )

@@ -37,7 +37,7 @@ def rectangle(y0: int, x0: int, y1: int, x1: int, size: tuple[int, int] = (12, 1
     return mask
 
 
-def dataset(root: Path, operations: tuple[str, ...] = (), image_size: int = 48, **config: Any) -> ForgeryDataset:
+def dataset(root: Path, operations: tuple[str, ...] = (), image_size: int = 64, **config: Any) -> ForgeryDataset:
     return ForgeryDataset(records.scan(root), DataConfig(**config), ModelConfig(image_size=image_size), operations)
 
 
@@ -122,7 +122,7 @@ def test_item_is_the_fitted_image_with_its_boxes(shared_root: Path) -> None:
     for index, record in enumerate(items.items):
         image, target, key = items[index, 0]
         loaded = records.load(record)
-        size = images.fitted_size(loaded.pixels.shape[:2], 48)
+        size = images.fitted_size(loaded.pixels.shape[:2], 64)
         assert key == record.key and image.dtype == torch.uint8 and type(image) is torch.Tensor
         assert np.array_equal(image.permute(1, 2, 0).numpy(), images.resized(loaded.pixels, size))
         assert target["masks"].shape == (len(loaded.masks), *size)
@@ -172,7 +172,7 @@ def test_region_that_shrinks_to_nothing_is_left_out(tiny_root: Path) -> None:
     masks[0, :, 200:202] = masks[1, 100:200, 100:200] = 1
     np.save(tiny_root / "train_masks/1.npy", masks)
     image, target, _ = dataset(tiny_root)[6, 0]
-    assert image.shape == (3, 48, 48) and target["boxes"].tolist() == [[12, 12, 24, 24]]
+    assert image.shape == (3, 64, 64) and target["boxes"].tolist() == [[16, 16, 32, 32]]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
@@ -180,7 +180,7 @@ def test_thin_images(size: tuple[int, int], tiny_root: Path) -> None:
     Image.new("RGB", size[::-1]).save(tiny_root / "train_images/forged/1.png")
     np.save(tiny_root / "train_masks/1.npy", np.ones((1, *size), np.uint8))
     image, target, _ = dataset(tiny_root, ("flip", "rot90"), min_box=1)[6, 3]
-    assert max(image.shape) == 48 and target["boxes"].tolist() == [[0, 0, image.shape[2], image.shape[1]]]
+    assert max(image.shape) == 64 and target["boxes"].tolist() == [[0, 0, image.shape[2], image.shape[1]]]
 
 
 def test_bad_mask_names_its_file(tiny_root: Path, refused) -> None:
@@ -237,7 +237,7 @@ def test_a_set_smaller_than_the_batch_makes_one_batch_of_itself() -> None:
 def test_collate_keeps_sizes_apart(shared_root: Path) -> None:
     items = dataset(shared_root)
     found, targets, keys = collate([items[6, 0], items[7, 0]])
-    assert [tuple(image.shape) for image in found] == [(3, 48, 48), (3, 48, 44)]
+    assert [tuple(image.shape) for image in found] == [(3, 64, 64), (3, 64, 58)]
     assert keys == ["train/forged/1", "train/forged/2"] and [len(target["boxes"]) for target in targets] == [1, 1]
 
 
@@ -252,3 +252,59 @@ def test_a_worker_process_hands_over_the_same_batches(shared_root: Path) -> None
         del loader
     assert len(epochs[0]) == 10
     assert all(same(a, b) for a, b in zip(*epochs, strict=True))
+
+
+def native(root: Path, operations: tuple[str, ...] = (), **config: Any) -> ForgeryDataset:
+    model = ModelConfig(arch="scse_unet", image_size=64, fit="native")
+    return ForgeryDataset(records.scan(root), DataConfig(**config), model, operations)
+
+
+def test_native_items_are_squares_of_the_unscaled_image(shared_root: Path) -> None:
+    items = native(shared_root, min_box=1)
+    begins = set()
+    for index in (0, 3, 6, 9):  # 96 x 96 and 96 x 80 pixels
+        loaded = records.load(items.items[index])
+        for seed in range(8):
+            image, target, _ = items[index, seed]
+            assert image.shape == (3, 64, 64) and image.is_contiguous() and type(image) is torch.Tensor
+            windows = np.lib.stride_tricks.sliding_window_view(loaded.pixels, (64, 64), (0, 1))
+            ((y, x),) = np.argwhere((windows == image.numpy()).all(axis=(2, 3, 4)))  # one place, exact pixels
+            part = loaded.masks[:, y : y + 64, x : x + 64]
+            assert np.array_equal(target["masks"].numpy().astype(bool), part[part.any(axis=(1, 2))])
+            begins.add((int(y), int(x)))
+    assert len(begins) > 12
+
+
+def test_a_native_image_smaller_than_the_square_is_whole(tiny_root: Path) -> None:
+    for size in ((40, 90), (1, 1), (64, 64)):
+        pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        Image.fromarray(pixels).save(tiny_root / "train_images/forged/1.png")
+        np.save(tiny_root / "train_masks/1.npy", np.ones((1, *size), np.uint8))
+        image, target, _ = native(tiny_root, min_box=1)[6, 5]
+        width = min(64, size[1])
+        assert image.shape == (3, size[0], width) and target["masks"].all() and len(target["masks"]) == 1
+        if size[1] <= 64:
+            assert np.array_equal(image.permute(1, 2, 0).numpy(), pixels)
+
+
+def test_masks_outside_the_square_are_gone(tiny_root: Path) -> None:
+    Image.new("RGB", (400, 400)).save(tiny_root / "train_images/forged/1.png")
+    masks = np.zeros((2, 400, 400), np.uint8)
+    masks[0, 10:30, 10:30] = masks[1, 370:390, 370:390] = 1
+    np.save(tiny_root / "train_masks/1.npy", masks)
+    items = native(tiny_root, cache_mb=0)
+    counts = [len(items[6, seed][1]["boxes"]) for seed in range(60)]
+    assert set(counts) == {0, 1}  # the two are too far from each other for one square
+
+
+def test_native_stretching_fills_the_square_and_the_cache_stays(tiny_root: Path) -> None:
+    Image.new("RGB", (150, 130), (9, 9, 9)).save(tiny_root / "train_images/forged/1.png")
+    np.save(tiny_root / "train_masks/1.npy", np.ones((1, 130, 150), np.uint8))
+    items = native(tiny_root, ("flip", "rot90", "stretch", "salt_pepper", "noise"))
+    for seed in range(30):
+        image, target, _ = items[6, seed]
+        assert image.shape == (3, 64, 64) and target["masks"].all()
+        image.zero_(), target["masks"].zero_()
+    pixels, truth = items.fitted(6)
+    assert pixels.shape == (130, 150, 3) and (pixels == 9).all() and truth.all()
+    assert same(items[6, 3], native(tiny_root, items.operations)[6, 3])

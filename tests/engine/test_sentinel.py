@@ -11,7 +11,7 @@ import torch
 
 from forgery_rcnn import report
 from forgery_rcnn.config import InferenceConfig, ModelConfig, RunConfig, Stage
-from forgery_rcnn.data import records
+from forgery_rcnn.data import records, splits
 from forgery_rcnn.engine import sentinel
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Answer, Instances, Truth
@@ -116,7 +116,7 @@ def test_a_recovery_is_said(
 
 def test_images_for_the_cause_are_of_both_kinds(shared_root: Path, tiny_model: ModelConfig) -> None:
     found = records.scan(shared_root)
-    labels = [record.label for record in sentinel._some(found)]
+    labels = [record.label for record in splits.balanced(found, sentinel.LOOKED_AT)]
     assert labels.count("forged") == labels.count("authentic") == 4
     torch.manual_seed(0)
     model = zoo.build(weights.settled(tiny_model)).eval()

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from forgery_rcnn.config import InferenceConfig
-from forgery_rcnn.inference.pipeline import answer, selected
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from forgery_rcnn.config import InferenceConfig, ModelConfig, Tiling
+from forgery_rcnn.inference.pipeline import answer, candidates, finished, predict_image, selected
+from forgery_rcnn.inference.views import SYMMETRIES
 from forgery_rcnn.instances import Instances, Prediction
+from forgery_rcnn.models import regions
+from forgery_rcnn.models.segmenter import Segmenter
 
 
 def prediction(scores: list[float], sides: list[int]) -> Prediction:
@@ -46,3 +54,120 @@ def test_an_answer_is_all_that_was_predicted() -> None:
     kept = answer(found)
     assert kept.instances is found.instances and kept.size == (40, 40) and kept.image_score == 0.9
     assert kept.scores is found.scores and kept.boxes is found.boxes and kept.heatmap is found.heatmap
+
+
+class Red(Segmenter):
+    """Red is the heat, each pixel by itself: it turns with its image, and does not know where a tile ends."""
+
+    gives = "map"
+
+    def __init__(self) -> None:
+        super().__init__(ModelConfig())
+        self.seen: list[np.ndarray] = []
+
+    def losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return {}
+
+    def predict(self, images: Sequence[np.ndarray], mask_threshold: float = 0.5) -> list[Prediction]:
+        self.seen += images
+        return [self.told(image[:, :, 0].astype(np.float32) / 255, mask_threshold) for image in images]
+
+    def told(self, heatmap: np.ndarray, mask_threshold: float) -> Prediction:
+        return regions.prediction(heatmap, float(heatmap.max()), mask_threshold)
+
+
+class RedRegions(Red):
+    """The same, as a model that gives instances."""
+
+    gives = "instances"
+
+
+class FromAbove(Red):
+    """Sees only the upper half of what it is shown."""
+
+    def told(self, heatmap: np.ndarray, mask_threshold: float) -> Prediction:
+        seen = heatmap.copy()
+        seen[len(seen) // 2 :] = 0
+        return super().told(seen, mask_threshold)
+
+
+def figure(size: tuple[int, int] = (90, 151)) -> np.ndarray:
+    """Two forged regions, one of them an L over several tiles of 64, and faint noise."""
+    pixels = np.random.default_rng(6).integers(0, 60, (*size, 3), dtype=np.uint8)
+    pixels[10:30, 20:120] = pixels[10:80, 20:40] = (204, 0, 0)
+    pixels[60:75, 100:130] = (153, 0, 0)
+    return pixels
+
+
+TILES = Tiling("auto", (64,))
+KINDS = [pytest.param(Red, id="map"), pytest.param(RedRegions, id="instances")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("views", [("identity",), ("five",), ("rot90",), ("eight",)])
+@pytest.mark.parametrize("tiling", [Tiling(), TILES, Tiling("auto", (64,), 0.0)])
+def test_views_and_tiles_change_nothing_where_the_model_knows_neither(
+    kind: type[Red], views: tuple[str, ...], tiling: Tiling
+) -> None:
+    pixels = figure()
+    plain = predict_image(RedRegions(), pixels, InferenceConfig())
+    found = predict_image(kind(), pixels, InferenceConfig(views=views, tiling=tiling))
+    assert found.instances.areas().tolist() == [20 * 100 + 50 * 20, 15 * 30]
+    np.testing.assert_array_equal(found.instances.masks(), plain.instances.masks())
+    np.testing.assert_allclose(found.heatmap, plain.heatmap, atol=1e-6)
+    np.testing.assert_allclose(found.scores, [0.8, 0.6], atol=1e-6)
+    np.testing.assert_allclose(found.boxes, [[20, 10, 120, 80], [100, 60, 130, 75]], atol=1e-5)
+    assert found.image_score == pytest.approx(0.8, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (70, 1), (65, 64)])
+def test_images_of_a_pixel_and_of_a_line(kind: type[Red], size: tuple[int, int]) -> None:
+    pixels = np.full((*size, 3), 255, np.uint8)
+    found = predict_image(kind(), pixels, InferenceConfig(views=("eight",), tiling=TILES, min_area=1))
+    assert found.instances.areas().tolist() == [size[0] * size[1]]
+    nothing = predict_image(kind(), 0 * pixels, InferenceConfig(views=("eight",), tiling=TILES))
+    assert len(nothing.instances) == 0 and nothing.heatmap.shape == size
+
+
+def test_identity_untiled_is_one_call_with_the_image_itself() -> None:
+    model, pixels = Red(), figure()
+    candidates(model, pixels, InferenceConfig())
+    assert len(model.seen) == 1 and model.seen[0] is pixels
+    candidates(model, pixels[:64, :64], InferenceConfig(tiling=TILES))
+    assert len(model.seen) == 2
+
+
+def test_every_tile_is_seen_from_all_sides_before_the_next() -> None:
+    model, pixels = Red(), figure((64, 151))
+    candidates(model, pixels, InferenceConfig(views=("identity", "rot90"), tiling=TILES))
+    tiles = [pixels[:, x : x + 64] for x in (0, 48, 87)]
+    expected = [SYMMETRIES[view].apply(tile) for tile in tiles for view in ("identity", "rot90")]
+    assert len(model.seen) == 6
+    for seen, tile in zip(model.seen, expected, strict=True):
+        np.testing.assert_array_equal(seen, tile)
+        torch.from_numpy(seen)  # contiguous, no negative strides
+
+
+def test_views_are_averaged_before_regions_are_made() -> None:
+    """From above and from below each half is seen once: half the heat, on the whole region."""
+    pixels = np.full((40, 40, 3), 255, np.uint8)
+    both = InferenceConfig(views=("identity", "flip_vertical"))
+    found = predict_image(FromAbove(), pixels, both)
+    assert found.instances.areas().tolist() == [1600] and found.scores.tolist() == [0.5]
+    assert predict_image(FromAbove(), pixels, InferenceConfig()).instances.areas().tolist() == [800]
+
+
+def test_thresholds_come_last() -> None:
+    """Candidates keep what the thresholds drop; a merged score counts, not a view's."""
+    pixels = figure()
+    found = candidates(RedRegions(), pixels, InferenceConfig(score_threshold=0.9, tiling=TILES))
+    assert len(found.instances) == 2
+    kept = finished(found, pixels, InferenceConfig(score_threshold=0.7), "instances")
+    assert kept.instances.areas().tolist() == [3000] and kept.heatmap is found.heatmap
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_mask_threshold_reaches_the_regions(kind: type[Red]) -> None:
+    found = predict_image(kind(), figure(), InferenceConfig(mask_threshold=0.7, views=("five",), tiling=TILES))
+    assert found.instances.areas().tolist() == [3000]

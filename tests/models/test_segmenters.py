@@ -16,11 +16,14 @@ from forgery_rcnn.models import weights, zoo
 from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.models.weights import Restored
 
+BACKBONES = {"combined": "convnext_tiny"}
+
 
 @pytest.fixture(scope="module", params=sorted(zoo.CONSTRUCTORS))
 def model(request: pytest.FixtureRequest, tiny_model: ModelConfig) -> Segmenter:
     torch.manual_seed(0)
-    return zoo.build(weights.settled(replace(tiny_model, arch=request.param)))
+    backbone = BACKBONES.get(request.param, tiny_model.backbone)
+    return zoo.build(weights.settled(replace(tiny_model, arch=request.param, backbone=backbone)))
 
 
 def batch() -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:

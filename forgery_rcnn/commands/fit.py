@@ -1,0 +1,145 @@
+"""Fit thresholds, the mixture of several weights and the refinement to half of the validation images, and store them.
+
+python3 edarnn.py fit                                                    latest weights, the built-in sample
+python3 edarnn.py fit --weights runs/NAME --data.root ROOT --metric of1 --false-alarms 0.05
+python3 edarnn.py fit --weights runs/A runs/B --rule weighted --out runs/AB/ensemble.json
+
+The images fitted on are noted beside the thresholds: scoring.py refuses to score them, and scores the other half with
+--split held_out. The tensors of the weights are not touched.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from forgery_rcnn.bootstrap import Resampling
+from forgery_rcnn.cli import described, tyro
+from forgery_rcnn.config import BARE_PTH
+from forgery_rcnn.errors import InputError, require
+
+if TYPE_CHECKING:
+    from forgery_rcnn.data.splits import Member
+    from forgery_rcnn.engine.evaluate import Part
+    from forgery_rcnn.engine.fitting import Fitted
+    from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.inference.ensemble import Ensemble
+
+
+@dataclass(frozen=True)
+class Where:
+    """Images to fit on."""
+
+    root: Path | None = None
+    """Data root in one of the layouts; default the built-in sample."""
+    skip_bad: bool = False
+    """List bad files and leave them out."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Whose thresholds, for which score, on what."""
+
+    weights: tuple[str, ...] = ()
+    """A file, a run's folder, a name under weights/, an ensemble.json; several of these are merged. Default the shipped
+    weights, else the latest run."""
+    metric: Literal["of1", "dice", "iou", "f1", "balanced_accuracy"] = "of1"
+    """What is to be as high as possible; f1 and balanced_accuracy are of the call image score >= image_threshold alone."""
+    false_alarms: float | None = None
+    """Flag at most this share of the authentic images that are fitted on."""
+    data: Where = field(default_factory=Where)
+    split: Literal["validation", "all"] = "validation"
+    """Part of the data, split as in the weights' training; all: of a root that no weights were trained on."""
+    share: float = 0.5
+    """Of the split's groups, so many are fitted on; the rest is for an honest score afterwards."""
+    rule: Literal["mean", "vote", "weighted"] | None = None
+    """How several weights are merged; weighted: the mean, with fitted weights. Default as stored, else mean."""
+    refine: tuple[Literal["crf", "guided", "smoother"], ...] = ("crf", "guided", "smoother")
+    """Ways of refinement that are compared with none; one is switched on only where its gain's interval lies above 0.
+    Without a name the stored way stays."""
+    out: Path | None = None
+    """Write an ensemble.json here; default: into the JSON of the weights, or the ensemble.json, that were named."""
+    resamples: int = 1000
+    """Of the bootstrap."""
+    seed: int = 0
+    """Of the bootstrap, and of the folds of the honest estimate."""
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+
+    def __post_init__(self) -> None:
+        from forgery_rcnn.engine.outcomes import Goal
+
+        Goal(self.metric, self.false_alarms)
+        require(0 < self.share <= 1, f"--share is {self.share}; use a share above 0, at most 1")
+        require(100 <= self.resamples <= 100_000, f"--resamples is {self.resamples}; use 100 to 100000")
+
+
+def main(argv: list[str]) -> int:
+    """Returns 0 when thresholds are fitted and stored. Interrupted, it has changed nothing."""
+    job = tyro.cli(Job, args=argv, prog="edarnn.py fit", description=described(__doc__))
+    from forgery_rcnn.data import splits
+    from forgery_rcnn.engine import evaluate, fitting, held_out
+    from forgery_rcnn.engine.distributed import device_of
+    from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.inference import ensemble
+
+    screen = Screen(sys.stdout)
+    found = ensemble.load(job.weights, BARE_PTH, "mean" if job.rule == "weighted" else job.rule)
+    if job.rule == "weighted" and len(found.members) == 1:
+        raise InputError(f"--rule weighted is about several weights; name more than {found.path}")
+    target = fitting.check_target(found, job.out)
+    there = evaluate.opened(found, job.data.root, job.data.skip_bad, job.split, screen)
+    if there.voices and job.rule == "weighted":
+        raise InputError(
+            "--rule weighted cannot be fitted to folds, of which each image is asked of one; use mean or vote"
+        )
+    found.to(device_of(job.device))
+    fact_of = dict(zip((record.key for record in there.files.records), there.files.facts, strict=True))
+    members = splits.members(there.items, [fact_of[record.key] for record in there.items])
+    chosen, others = held_out.halves(members, job.share)
+    screen.say(f"fitting {job.metric} on {len(chosen)} images, {len(others)} of the split are held out")
+    fitted = _fitted(job, found, there, chosen, screen)
+    for line in fitting.lines(fitted, found.config):
+        screen.say(line)
+    fitting.store(found, target, fitted, held_out.digests([member.record for member in chosen]))
+    screen.say(f"written: {target}")
+    if not others and job.share < 1:
+        screen.say("note: all images of the split share a case id, a host or a picture, so none could be held out")
+    if others and job.split == "validation":
+        scored = target if target.suffix == ".json" and not target.with_suffix(".safetensors").exists() else found.path
+        root = f" --data.root {job.data.root}" if job.data.root else ""
+        screen.say(f"an honest score: python3 scoring.py --weights {scored}{root} --split {held_out.PART}")
+    return 0
+
+
+def _fitted(job: Job, found: Ensemble, there: Part, chosen: list[Member], screen: Screen) -> Fitted:
+    """Predict the chosen images once, and search."""
+    from forgery_rcnn.data import splits
+    from forgery_rcnn.engine import fitting, thresholds
+    from forgery_rcnn.engine.kept import Kept
+    from forgery_rcnn.engine.outcomes import Goal
+    from forgery_rcnn.engine.precision import autocast
+
+    weights = np.array([member.weight for member in found.members])
+    start = thresholds.Setting(tuple((weights / weights.sum()).tolist()), found.config)
+    along = thresholds.axes(found.gives, job.metric, found.rule if len(weights) > 1 else "mean")
+    if job.rule == "weighted":
+        kinds = {member.model.gives for member in found.members}
+        along = thresholds.shares(len(weights), "alike" if len(kinds) == 1 else "mixed") + along
+    methods = job.refine if found.gives == "map" else ()
+    plan = fitting.Plan(Goal(job.metric, job.false_alarms), along, methods, Resampling(job.resamples, job.seed))
+    place = {member.record.key: number for number, member in enumerate(chosen)}
+    parts = splits.folds(chosen, fitting.FOLDS, job.seed)
+    folds = [np.array(sorted(place[member.record.key] for member in part)) for part in parts if part]
+    with tempfile.TemporaryDirectory(prefix="fit-") as folder:
+        kept = Kept(Path(folder), found, there, job.metric, screen.bar)
+        with screen.bar("predicting", len(chosen)) as advance, autocast(found.device, job.precision):
+            for member in chosen:
+                kept.add(member.record)
+                advance()
+        return fitting.fit(kept, start, folds, plan)

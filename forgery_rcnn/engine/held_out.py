@@ -1,0 +1,58 @@
+"""Which images thresholds were fitted on, so that nobody reports a score on them: halves of a split, digests, the check."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from forgery_rcnn.data.records import Record
+from forgery_rcnn.data.splits import Member
+from forgery_rcnn.errors import InputError
+
+PART = "held_out"
+"""Beside the names of data.splits: the validation images that nothing was fitted on."""
+
+
+def digest(path: Path) -> str:
+    """A file -> 16 hex digits of its content's sha256: the same image under another name is known again."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def digests(items: Sequence[Record]) -> list[str]:
+    """Of each record's image file."""
+    return [digest(record.image) for record in items]
+
+
+def unseen(items: Sequence[Record], fitted: Collection[str]) -> list[Record]:
+    """The records whose image is not among those fitted on."""
+    return [r for r, known in zip(items, digests(items), strict=True) if known not in fitted] if fitted else list(items)
+
+
+def check(items: Sequence[Record], fitted: Collection[str], weights: Path) -> None:
+    """Raises InputError where an image of `items` is one that the thresholds of `weights` were fitted on."""
+    known = len(items) - len(unseen(items, fitted))
+    if known:
+        raise InputError(
+            f"{weights}: its thresholds were fitted on {known} of these {len(items)} images, a score on them would flatter; "
+            f"use --split {PART}, or another data root"
+        )
+
+
+def halves(items: Sequence[Member], share: float) -> tuple[list[Member], list[Member]]:
+    """Members -> those to fit on, `share` of the groups (0..1, at least one group), and the rest.
+
+    Fixed by a hash of each group's first case id, so neither the order of the images nor a seed decides.
+    """
+    groups: dict[int, list[Member]] = defaultdict(list)
+    for member in sorted(items, key=lambda member: member.record.key):
+        groups[member.group].append(member)
+    order = sorted(groups.values(), key=lambda group: _rank(min(member.record.case_id for member in group)))
+    count = min(max(1, round(share * len(order))), len(order))
+    return [m for group in order[:count] for m in group], [m for group in order[count:] for m in group]
+
+
+def _rank(case: str) -> str:
+    return hashlib.sha256(case.encode()).hexdigest()

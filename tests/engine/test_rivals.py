@@ -1,0 +1,73 @@
+"""Two systems with equal budget: trained apart, measured apart, in one table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from forgery_rcnn.bootstrap import Interval
+from forgery_rcnn.commands import compare
+from forgery_rcnn.config import DenseConfig
+from forgery_rcnn.engine import rivals
+from forgery_rcnn.errors import InputError
+from forgery_rcnn.recipes import RECIPES
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(100, 2), (1, 1), (160, 3)])
+def test_the_budget_is_in_images_shown(images: int, epochs: int) -> None:
+    run = compare.Budget(images, batch_size=1).of(RECIPES["scse_unet"], 50)
+    (stage,) = run.stages
+    assert (stage.epochs, stage.batch_size, run.model.weights, run.model.image_size) == (epochs, 1, "none", 256)
+    assert stage.augment == RECIPES["scse_unet"].stages[-1].augment and not run.fold_runs
+    assert compare.Budget(start="recipe").of(RECIPES["scse_unet"], 50).model.weights == "imagenet"
+
+
+def test_a_budget_below_one_batch_and_an_unknown_system_are_refused(refused) -> None:
+    with refused("budget: 3 images in batches of 4"):
+        compare.Budget(3, 4)
+    with refused("--systems has unett; use any of", "attention_unet"):
+        compare.Job(systems=("unett",))
+
+
+def test_the_best_is_first_in_the_table() -> None:
+    sure = Interval(0.5, 0.4, 0.6, 9)
+    low = rivals.Result("low", 2_000_000, replace(sure, value=0.1), sure, sure, sure, sure, 1, 900, 2, 800)
+    high = replace(low, name="high", of1=sure)
+    _, rule, first, second = rivals.lines([low, high])
+    assert first.startswith("| high | 0.5000 [0.4000, 0.6000] |") and second.startswith("| low | 0.1000")
+    assert first.endswith("| 2.0 M | 1.0/s | 2.0/s | 900, 800 MiB |")
+    assert len({line.count("|") for line in (rule, first, second)}) == 1
+
+
+def test_systems_are_trained_once_and_measured(
+    shared_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = RECIPES["attention_unet"]
+    small = replace(recipe, model=replace(recipe.model, dense=DenseConfig(widths=(4, 8))), tensorboard=False)
+    monkeypatch.setitem(RECIPES, "small", small)
+    flags = ["--systems", "small", "--data.root", str(shared_root), "--data.folds", "2", "--out", str(tmp_path)]
+    flags += ["--budget.images", "4", "--budget.image-size", "64"]
+    assert compare.main(flags) == 0
+    page = (tmp_path / "compare.md").read_text()
+    assert "| small |" in page and "calling every image authentic scores oF1 0.5000" in page
+    trained = (tmp_path / "small/model.safetensors").stat().st_mtime_ns
+    assert json.loads((tmp_path / "small/training.json").read_text())["memory"] > 100
+    assert compare.main(flags) == 0
+    assert (tmp_path / "small/model.safetensors").stat().st_mtime_ns == trained
+
+
+def _fails() -> dict[str, float]:
+    raise InputError("no such thing; fix it")
+
+
+def _dies() -> dict[str, float]:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(("work", "said"), [(_fails, "no such thing; fix it"), (_dies, "ended with status 3")])
+def test_a_process_that_fails_gives_one_line(work, said: str, refused) -> None:
+    with refused(said):
+        rivals._apart(work)
