@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,10 +66,14 @@ class Kept:
         new = [setting for setting in dict.fromkeys(asked) if setting not in self._known]
         if new:
             rows: list[list[tuple[float, bool, float]]] = []
-            with self._bar(f"trying {len(new)} settings", len(self)) as advance:
-                for place in range(len(self)):
-                    rows.append(self._rows(place, new))
-                    advance()
+            pool = ThreadPoolExecutor(os.cpu_count())  # OpenCV and numpy let go of the interpreter for most of it
+            try:
+                with self._bar(f"trying {len(new)} settings", len(self)) as advance:
+                    for row in pool.map(lambda place: self._rows(place, new), range(len(self))):
+                        rows.append(row)
+                        advance()
+            finally:
+                pool.shutdown(cancel_futures=True)
             for number, setting in enumerate(new):
                 self._known[setting] = self._outcomes([row[number] for row in rows])
         return [self._known[setting] for setting in asked]

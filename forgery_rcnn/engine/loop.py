@@ -254,7 +254,8 @@ class Trainer:
         found = validation.measured(rows)
         if stage.best_by == "loss":
             found["validation_loss"] = self._validation_loss(stage, model, share)
-        self._watch_for_collapse(stage, sentinel.signs(rows, found) if here.stage_step >= sentinel.GRACE else [])
+        judged = here.stage_step >= sentinel.GRACE and stage.best_by != "image_auc"  # whose regions do not count
+        self._watch_for_collapse(stage, sentinel.signs(rows, found) if judged else [])
         score = validation.standing(found, stage.best_by, loss)
         scores = {name: found[name] for name in (*validation.SCORES, "validation_loss") if name in found}
         if score > here.best:
@@ -330,6 +331,8 @@ class Trainer:
         if "of1_mean" in values:
             line += f"   oF1 {values['of1_mean']:.4f} (all authentic {values['baseline_all_authentic']:.4f})"
             line += f"  Dice {values['dice_mean']:.4f}"
+            if stage.best_by == "image_auc" and values["image_auc"] is not None:
+                line += f"  image AUC {values['image_auc']:.4f}"
         if "validation_loss" in values:
             line += f"  validation loss {values['validation_loss']:.4f}"
         if "separability" in values:

@@ -78,12 +78,13 @@ def _apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, An
     try:
         found = mine.recv()
     except EOFError:
-        found = f"its process ended with status {process.exitcode}"
+        found = ""
     finally:
         process.join()
-    if isinstance(found, str):
-        raise InputError(f"{work.__name__.strip('_')}: {found}")
-    return found
+    if isinstance(found, dict):
+        return found
+    reason = found or f"its process ended with status {process.exitcode}; -9 is for want of memory"
+    raise InputError(f"{work.__name__.strip('_')}: {reason}")
 
 
 def _answered(pipe: Any, work: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:

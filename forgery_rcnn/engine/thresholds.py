@@ -14,7 +14,7 @@ from forgery_rcnn.engine.outcomes import CALLS, Goal, Outcomes, scores_at
 # Multiples of 1/64: float16 holds them, and maps rounded down to it, exactly; see kept.
 GRID = (1 / 64, 1 / 32, *(k / 16 for k in range(1, 16)), 31 / 32, 63 / 64)
 AREAS = (0, 4, 16, 64, 256, 1024, 4096)
-GAPS = (0, 2, 4, 8, 16, 32)
+GAPS = (0, 4, 16)
 SHARES = tuple(k / 8 for k in range(9))
 SWEEPS = 3
 GATES = 200  # image thresholds that are tried at most

@@ -18,7 +18,7 @@ import numpy as np
 from forgery_rcnn.inference_config import Refine
 
 CLIP = 1e-5  # no probability is nearer to 0 or 1: its logarithm must be finite
-PER_SIGMA = 2.5  # nodes to one standard deviation: more change the masks no further
+PER_SIGMA = 2.5  # nodes to one standard deviation; docs/results/crf.md has what more of them cost and bring
 REACH = 2.5  # standard deviations at which the Gaussian is cut: 4 % of its height is left
 MARGIN = 5  # standard deviations around a tile that are solved with it
 TILE_NODES, TILE_PIXELS = 512, 2048  # a tile's side, whichever is smaller: some 0.3 GB of weights and planes
@@ -59,9 +59,9 @@ def by_pydensecrf(heatmap: np.ndarray, pixels: np.ndarray, config: Refine) -> np
     return np.array(field.inference(config.iterations), np.float32)[1].reshape(height, width)
 
 
-def by_mean_field(heatmap: np.ndarray, pixels: np.ndarray, config: Refine) -> np.ndarray:
-    """As `refined`, by the mean field on nodes; tile by tile, so that memory does not grow with the image."""
-    step = max(1, round(config.spatial / PER_SIGMA))
+def by_mean_field(heatmap: np.ndarray, pixels: np.ndarray, config: Refine, per_sigma: float = PER_SIGMA) -> np.ndarray:
+    """As `refined`, by the mean field with so many nodes to a spatial deviation; tile by tile, so that memory is bounded."""
+    step = max(1, round(config.spatial / per_sigma))
     side = max(1, min(TILE_NODES, TILE_PIXELS // step)) * step
     margin = int(np.ceil(MARGIN * config.spatial / step)) * step
     height, width = heatmap.shape

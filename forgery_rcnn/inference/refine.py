@@ -28,7 +28,7 @@ def refined(heatmap: np.ndarray, pixels: np.ndarray, config: Refine) -> np.ndarr
         found = crf.refined(heatmap, pixels, replace(config, spatial=scale))
     else:
         found = _shrunk(heatmap, pixels, scale, config.colour, FILTERS[config.method])
-    return np.clip(found, 0, 1, dtype=np.float32)
+    return np.clip(found, 0, 1, out=found)
 
 
 def spatial(size: tuple[int, int], config: Refine) -> float:

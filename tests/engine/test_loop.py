@@ -135,6 +135,8 @@ def test_painted_boxes_reach_training_and_scoring(shared_root: Path, tmp_path: P
     seen = []
 
     class Spy:
+        gives = "instances"
+
         def predict(self, images: list, threshold: float) -> list:
             seen.extend(images)
             raise InputError("seen")

@@ -129,7 +129,7 @@ def test_with_the_extra_a_huge_image_is_still_solved_here(monkeypatch: pytest.Mo
 
 @pytest.mark.skipif(find_spec("pydensecrf") is None, reason="pydensecrf2 is an extra: pip install 'forgery_rcnn[crf]'")
 def test_masks_agree_with_pydensecrf2() -> None:
-    _, heat, pixels = scene(160)
+    _, heat, pixels = scene(240)
     config = Refine(method="crf")
     theirs, ours = (solve(heat, pixels, config) >= 0.5 for solve in (crf.by_pydensecrf, crf.by_mean_field))
     assert (theirs & ours).sum() / (theirs | ours).sum() >= 0.95

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from forgery_rcnn.config import DenseConfig, ModelConfig
 from forgery_rcnn.data.dataset import target_of
-from forgery_rcnn.models import scse_unet
+from forgery_rcnn.inference import pipeline
+from forgery_rcnn.models import regions, scse_unet
 from forgery_rcnn.models.scse_unet import ScseUNet
+from forgery_rcnn.recipes import RECIPES
+from forgery_rcnn.submission import tianchi
 
 SMALL = ModelConfig(arch="scse_unet", backbone="resnet18", fit="native", dense=DenseConfig(mask_losses=("bce",)))
 
@@ -180,3 +186,22 @@ def test_a_download_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, refu
 def test_an_encoder_without_imagenet_weights(refused) -> None:
     with refused("model.weights imagenet: encoder resnext101_32x32d has none (instagram)"):
         made(replace(SMALL, backbone="resnext101_32x32d", weights="imagenet"))
+
+
+def test_the_submitted_mask_is_the_map_cut_at_half_of_255(tmp_path: Path) -> None:
+    """Every pixel at or above 127.5 / 255, single ones too, whatever the region filters of other systems would drop."""
+    config = RECIPES["scse_unet"].inference
+    heatmap = np.random.default_rng(0).random((40, 52), np.float32)
+    heatmap[:20] *= 0.4
+    heatmap[3, 4], heatmap[3, 6] = 0.5, np.nextafter(np.float32(0.5), np.float32(0))
+    found = pipeline.finished(
+        regions.prediction(heatmap, 0.3, 0.5),
+        np.zeros((40, 52, 3), np.uint8),
+        replace(config, views=("identity",)),
+        "map",
+    )
+    tianchi.write(tmp_path, [("7", pipeline.answer(found))])
+    with Image.open(tmp_path / "prediction_result/images/7.png") as image:
+        written = np.asarray(image)
+    assert np.array_equal(written, np.where(255 * heatmap >= 127.5, 255, 0))
+    assert written[3, 4] == 255 and written[3, 6] == 0 and len(regions.prediction(heatmap, 0.3, 0.5).scores) > 10
