@@ -42,6 +42,9 @@ bench: venv
 	PYTHONPATH=. $(PY) benchmarks/forge.py docs/results/forge.md docs/forge.png
 	PYTHONPATH=. $(PY) benchmarks/loading.py docs/results/loading.md
 	PYTHONPATH=. $(PY) benchmarks/metric.py docs/results/metric.md
+	PYTHONPATH=. $(PY) benchmarks/summaries.py docs/results/summaries.md
+	PYTHONPATH=. $(PY) benchmarks/large.py docs/results/large.md
+	PYTHONPATH=. $(PY) benchmarks/crf.py docs/results/crf.md
 	PYTHONPATH=. $(PY) benchmarks/worked_picture.py docs/metric.png
 
 clean-demo:

@@ -6,6 +6,8 @@ python3 edarnn.py --eda-only                             the data card alone
 python3 edarnn.py overfit_one --data.root ROOT --out RUN
 python3 edarnn.py RECIPE --help                          every setting of a recipe
 python3 edarnn.py fit --weights RUN --data.root ROOT     thresholds fitted on validation images; fit --help
+python3 edarnn.py compare --out OUT                      all five systems with equal budget, in one table; compare --help
+python3 edarnn.py pictures --weights RUN                 every picture of a run; pictures --help
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from pathlib import Path
 from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
 
 # isort: split
-from forgery_rcnn.commands import fit
+from forgery_rcnn.commands import compare, fit, pictures
 from forgery_rcnn.config import Arm, RunConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.recipes import DEFAULT, RECIPES
 
-COMMANDS = {"fit": fit.main}
+COMMANDS = {"fit": fit.main, "compare": compare.main, "pictures": pictures.main}
 """What is no recipe: name -> main(argv) of a file in forgery_rcnn/commands, with settings and --help of its own."""
 
 

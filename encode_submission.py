@@ -160,6 +160,11 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
         partial.replace(target)
         partial.parent.rmdir()
     _finish(job, partial if stop else target, done, screen)
+    if job.format == "mediaeval_a" and not stop:
+        from forgery_rcnn.engine import mediaeval_run
+
+        for line in mediaeval_run.write_run(found, target, settings, job.precision, screen):
+            screen.say(line)
     for line in done.problems:
         screen.say(f"error: {line}")
     if stop:

@@ -65,9 +65,10 @@ def _unet(arch: str, **dense: str) -> RunConfig:
 
 SYSTEMS: dict[str, RunConfig] = {
     "attention_unet": _unet("attention_unet"),
-    "fft_unet": _unet("fft_unet"),
+    "fft_unet": _unet("fft_unet", window="local"),
     "fft_unet_rgb": _unet("fft_unet", branches="rgb"),
-    "fft_unet_fft": _unet("fft_unet", branches="fft"),
+    "fft_unet_fft": _unet("fft_unet", branches="fft", window="local"),
+    "fft_unet_whole": _unet("fft_unet", window="hann"),  # one spectrum of the whole image, as most read the README
     "combined_a": RunConfig(model=replace(CONVNEXT, dense=DenseConfig(mask_weight=0.0)), stages=(HEAD, LAST_STAGES)),
     "combined_b": RunConfig(model=CONVNEXT, stages=(LOCALISE,)),
     "scse_unet": RunConfig(DataConfig(folds=4), SE_RESNEXT, (CROPS,), EIGHT_VIEWS_TILED, fold_runs=(0, 1, 2, 3)),
@@ -81,13 +82,13 @@ SMALL = {
 
 
 def smoke(run: RunConfig) -> RunConfig:
-    """The same recipe with a small model from random weights, two epochs a stage; of several folds two."""
+    """The same recipe with a small model from random weights, one epoch a stage; of several folds two."""
     small = SMALL[run.model.arch]
     if "dense" in small:
         small = {"dense": replace(run.model.dense, widths=small["dense"].widths)}
     size = small.get("image_size", 96)
     model = replace(run.model, **{"image_size": size, **small})
-    stages = tuple(replace(stage, epochs=2, batch_size=4) for stage in run.stages)
+    stages = tuple(replace(stage, epochs=1, batch_size=4) for stage in run.stages)
     return replace(run, model=model, stages=stages, fold_runs=run.fold_runs[:2])
 
 

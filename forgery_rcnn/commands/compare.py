@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from forgery_rcnn.cli import described, tyro
-from forgery_rcnn.config import DataConfig, RunConfig
+from forgery_rcnn.config import DataConfig, RunConfig, Tiling
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.recipes import FIVE, RECIPES
 
@@ -35,6 +35,9 @@ class Budget:
     batch_size: int = 4
     image_size: int = 256
     """Long side in pixels of the model's input, and of the squares of models that do not scale."""
+    fit: Literal["recipe", "native"] = "recipe"
+    """native: models that give a map are trained on squares of full resolution, and predict in tiles; scaling an image
+    down takes away the fine traces that a frequency branch looks for."""
     start: Literal["random", "recipe"] = "random"
     """random: all from random weights; recipe: from what each recipe starts with (ImageNet, COCO)."""
     inference: Literal["plain", "recipe"] = "plain"
@@ -49,9 +52,12 @@ class Budget:
         model = replace(recipe.model, image_size=self.image_size)
         if self.start == "random":
             model = replace(model, weights="none", norm="auto")
+        inference = recipe.inference
+        if self.fit == "native" and model.arch != "mask_rcnn":
+            model, inference = replace(model, fit="native"), replace(inference, tiling=Tiling("auto"))
         epochs = max(1, round(self.images / max(shown, 1)))
-        stage = replace(recipe.stages[-1], batch_size=self.batch_size, epochs=epochs, patience=0, evaluate_every=1)
-        return replace(recipe, model=model, stages=(stage,), arms=(), fold_runs=())
+        stage = replace(recipe.stages[-1], batch_size=self.batch_size, epochs=epochs, patience=0, evaluate_every=epochs)
+        return replace(recipe, model=model, inference=inference, stages=(stage,), arms=(), fold_runs=())
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,8 @@ def _page(job: Job, data: Collection, results: Sequence[Result], argv: Sequence[
         f"# {', '.join(job.systems)} with equal budget",
         f"Made by `edarnn.py compare {shlex.join(argv)}` (commit `{runlog.commit()}`, {platform.machine()}, Python "
         f"{platform.python_version()}): {shown} training images of the same split shown {epochs} times each in batches of "
-        f"{budget.batch_size}, {budget.image_size} px, start: {budget.start} weights; the best weights by each recipe's own "
-        f"measure, scored on the {len(data.split.validation)} validation images with {budget.inference} inference and the "
+        f"{budget.batch_size}, {budget.image_size} px{', in full resolution' * (budget.fit == 'native')}, start: {budget.start} "
+        f"weights; scored on the {len(data.split.validation)} validation images with {budget.inference} inference and the "
         "recipe's thresholds. Brackets: 95 % bootstrap interval over images. Rates: images per second, training with its "
         "augmentation (median over epochs), prediction one image at a time, reading not counted; memory: peak of the whole process.",
         "\n".join(rivals.lines(results)),

@@ -9,10 +9,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from forgery_rcnn.cli import described, tyro
-from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, from_dict
+from forgery_rcnn.config import BARE_PTH, DataConfig, from_dict
+
+if TYPE_CHECKING:
+    from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.inference.ensemble import Member
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Job:
     """Of which run, on which images."""
 
     weights: str | None = None
-    """A file, a run's folder, or a name under weights/; default the shipped weights, else the latest run."""
+    """A file, a run's folder, a name under weights/, an ensemble.json; default the shipped weights, else the latest run."""
     root: Path | None = None
     """Data root; default that of the run."""
     images: int = 6
@@ -34,35 +38,40 @@ class Job:
 def main(argv: list[str]) -> int:
     """Returns 0 when everything is drawn."""
     job = tyro.cli(Job, args=argv, prog="edarnn.py pictures", description=described(__doc__))
+    from forgery_rcnn.engine.distributed import device_of
+    from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.inference import ensemble
+
+    screen = Screen(sys.stdout)
+    found = ensemble.load(job.weights and (job.weights,), BARE_PTH).to(device_of(job.device))
+    out = job.out or found.path.parent / "pictures"
+    for member in found.members:  # of several folds each has pictures of its own
+        place = out if len(found.members) == 1 else out / member.path.parent.name
+        _draw(job, member, place, screen)
+    return 0
+
+
+def _draw(job: Job, member: Member, out: Path, screen: Screen) -> None:
+    """Every picture of one model, of validation images that it was not trained on."""
     from forgery_rcnn import draw
     from forgery_rcnn.data import collection, splits
     from forgery_rcnn.engine import evaluate, pictures, runlog
-    from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.precision import autocast
-    from forgery_rcnn.models import weights
 
-    screen = runlog.Screen(sys.stdout)
-    found = weights.load(job.weights, BARE_PTH)
-    trained_on = from_dict(DataConfig, found.meta.get("config", {}).get("data", {}))
+    trained_on = from_dict(DataConfig, member.meta.get("config", {}).get("data", {}))
     data = trained_on if job.root is None else DataConfig(job.root)
-    files = collection.open_checked(data, screen.bar)
-    items = files.split.validation or files.split.full
-    chosen = splits.balanced(items, job.images)
+    split = collection.open_checked(data, screen.bar).split
+    chosen = splits.balanced(split.validation or split.full, job.images)
     shown = [
         pictures.Shown(draw.file_name(i, record.case_id).removesuffix(".png"), evaluate.seen(record, data))
         for i, record in enumerate(chosen, start=1)
     ]
-    out = job.out or found.path.parent / "pictures"
-    config = from_dict(InferenceConfig, found.meta.get("thresholds", {}))
-    log = found.path.parent / "log.jsonl"
-    drawn = 0
+    drawn, log = 0, member.path.parent / "log.jsonl"
     if log.is_file():
         draw.save(draw.curves(runlog.read_log(log)), out / "curves.png")
         drawn += 1
-    model = found.model.to(device_of(job.device))
-    with autocast(model.device, job.precision):
-        for path in pictures.save(model, shown, config, out):
+    with autocast(member.model.device, job.precision):
+        for path in pictures.save(member.model, shown, member.config, out):
             screen.say(str(path))
             drawn += 1
     screen.say(f"{drawn} pictures of {len(shown)} images: {out}/")
-    return 0

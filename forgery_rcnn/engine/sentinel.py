@@ -68,4 +68,3 @@ def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig) -
             f"their best score in an image is {np.median(best):.2f} (median), the threshold {inference.score_threshold}"
         )
     return "; ".join(said)
-

@@ -100,6 +100,11 @@ class AttentionUNet(DenseSegmenter):
         *skips, bottleneck = self.encoder(batch)
         return self.head(self.decoder(bottleneck, skips)), None
 
+    def exhibits(self, pixels: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """-> attention: what each gate lets through."""
+        found = attention_maps(self, pixels)
+        return {"attention": {f"gate at 1/{2**level}": gate for level, gate in enumerate(found)}}
+
 
 def attention_maps(model: AttentionUNet, pixels: np.ndarray) -> list[np.ndarray]:
     """(H, W, 3) uint8 -> what each gate of the decoder lets through, (H, W) float32 in 0..1 each, finest level first.

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.data import images as reader
+from forgery_rcnn.errors import require
 from forgery_rcnn.instances import Prediction
 from forgery_rcnn.models import losses, regions
 from forgery_rcnn.models.segmenter import Segmenter
@@ -69,6 +70,9 @@ class DenseSegmenter(Segmenter):
         if dense.mask_weight > 0:
             for name in dense.mask_losses:
                 out[f"loss_{name}"] = dense.mask_weight * losses.LOSSES[name](mask.float(), truth, valid)
+        require(
+            bool(out), f"model.dense.mask_weight is 0 and {self.config.arch} has no image branch: use a positive weight"
+        )
         return out
 
     def image_loss(self, image: Tensor, targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

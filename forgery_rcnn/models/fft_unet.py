@@ -103,6 +103,14 @@ class FftUNet(AttentionUNet):
             place[0] = spectrum.on_grid(spectrum.log_magnitude(image[0, :h, :w], window), self.side)
         return out.contiguous(memory_format=torch.channels_last)
 
+    def exhibits(self, pixels: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """-> attention; branches: the heat map of both and of each alone (branches fused), and the spectrum as the network
+        sees it, its largest value white; of the whole image frequency 0 is in the middle, half a cycle per pixel at the edge."""
+        found = seen(self, pixels)
+        branches = branch_maps(self, pixels) if self.config.dense.branches == "fused" else {}
+        title = "local spectra (mean)" if self.config.dense.window == "local" else "log magnitude"
+        return super().exhibits(pixels) | {"branches": branches | {title: found / max(float(found.max()), 1e-6)}}
+
 
 @torch.inference_mode()
 def seen(model: FftUNet, pixels: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from forgery_rcnn.config import ModelConfig
+from forgery_rcnn.config import DenseConfig, ModelConfig
+from forgery_rcnn.data.dataset import target_of
 from forgery_rcnn.models import zoo
 from forgery_rcnn.models.attention_unet import AttentionUNet, attention_maps
 from tests.models.test_segmenters import batch, pictures
@@ -96,3 +97,17 @@ def test_attention_maps_leave_the_model_as_it_was(model: AttentionUNet) -> None:
     attention_maps(model, pixels)
     np.testing.assert_array_equal(model.predict([pixels])[0].heatmap, before)
     assert not any(gate.weigh._forward_hooks for gate in model.decoder.gates)
+
+
+def test_nothing_to_train_is_said(tiny_model: ModelConfig, refused) -> None:
+    config = replace(tiny_model, arch="attention_unet", dense=DenseConfig(widths=(2, 4), mask_weight=0.0))
+    image = torch.zeros((3, 8, 8), dtype=torch.uint8)
+    with refused("model.dense.mask_weight is 0 and attention_unet has no image branch: use a positive weight"):
+        AttentionUNet(config).losses([image], [target_of(np.zeros((0, 8, 8), bool), 2)])
+
+
+def test_each_gate_is_an_exhibit(tiny_model: ModelConfig) -> None:
+    torch.manual_seed(0)
+    model = AttentionUNet(replace(tiny_model, arch="attention_unet")).eval()
+    (found,) = model.exhibits(np.zeros((30, 50, 3), np.uint8)).values()
+    assert {name: gate.shape for name, gate in found.items()} == {"gate at 1/1": (30, 50), "gate at 1/2": (30, 50)}

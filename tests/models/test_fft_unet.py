@@ -137,3 +137,15 @@ def test_the_gates_of_every_variant_have_maps(tiny_model: ModelConfig, branches:
 
 def test_build_is_what_the_zoo_uses() -> None:
     assert zoo.CONSTRUCTORS["fft_unet"] is fft_unet.build
+
+
+@pytest.mark.parametrize(("branches", "count"), [("fused", 4), ("fft", 1)])
+def test_branches_and_spectrum_are_exhibits(tiny_model: ModelConfig, branches: str, count: int) -> None:
+    torch.manual_seed(0)
+    dense = replace(tiny_model.dense, branches=branches)
+    model = fft_unet.build(replace(tiny_model, arch="fft_unet", dense=dense)).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    found = model.exhibits(pixels)
+    assert found.keys() == {"attention", "branches"} and len(found["branches"]) == count
+    assert found["branches"]["log magnitude"].max() == 1.0
+    assert all(one.min() >= 0 and one.max() <= 1 for topic in found.values() for one in topic.values())
