@@ -54,7 +54,7 @@ def steps(scores: Mapping[str, Interval], label: str, title: str) -> Figure:
         ax.barh(place, found.value, color="#90a4ae", height=0.7)
         if not math.isnan(found.low):
             ax.plot([found.low, found.high], [place, place], color="black", linewidth=1.2)
-        ax.text(0.01, place, f"{found.value:.4f}", va="center", fontsize=8)
+        ax.text(1.01, place, f"{found.value:.4f}", va="center", fontsize=8)
     ax.axvline(scores[names[0]].value, color="black", linestyle="--", linewidth=1)
     ax.set_yticks(range(len(names)), names, fontsize=8)
     ax.invert_yaxis()
