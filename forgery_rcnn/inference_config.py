@@ -41,14 +41,15 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Refine:
-    """Bringing the heat map in line with the image's edges. Off by default: measured to hurt as often as it helps."""
+    """Bringing the heat map in line with the image's edges. Off by default; `edarnn.py fit` shows whether it helps a model."""
 
     method: Literal["none", "crf", "guided", "smoother"] = "none"
     """crf: fully connected conditional random field; guided: guided filter; smoother: fast global smoother."""
     spatial: float = 10.0
     """How far pixels speak to each other, in pixels (one standard deviation; the guided filter's radius)."""
-    spatial_at: int = 0
-    """Long side of the images that `spatial` is meant for; it grows and shrinks with the image. 0 = as it is."""
+    spatial_at: int = 1024
+    """Long side of the images that `spatial` is meant for; it grows and shrinks with the image: 10 px hurt at 256 px
+    (docs/results/crf.md). 0 = as it is, as published."""
     colour: float = 13.0
     """Levels (of 255) by which two pixels may differ and still speak to each other (one standard deviation)."""
     compat: float = 10.0
