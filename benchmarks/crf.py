@@ -30,11 +30,11 @@ from forgery_rcnn.inference import crf, refine
 
 SIDES = (256, 512, 1024)
 WAYS = {
-    "crf": Refine(method="crf"),
+    "crf": Refine(method="crf", spatial_at=0),
     "crf scaled": Refine(method="crf", spatial_at=1024),
-    "guided": Refine(method="guided"),
+    "guided": Refine(method="guided", spatial_at=0),
     "guided scaled": Refine(method="guided", spatial_at=1024),
-    "smoother": Refine(method="smoother"),
+    "smoother": Refine(method="smoother", spatial_at=0),
     "smoother scaled": Refine(method="smoother", spatial_at=1024),
 }
 FINER = {256: [(10.0, 20), (5.0, 20), (3.3, 20), (2.5, 20)], 512: [(5.0, 20), (2.5, 20)]}

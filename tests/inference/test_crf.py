@@ -44,7 +44,7 @@ def scene(side: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 @pytest.mark.parametrize(("compat", "iterations"), [(1.0, 1), (3.0, 5), (10.0, 5)])
 def test_with_a_node_to_each_pixel_it_is_the_dense_definition(compat: float, iterations: int) -> None:
     _, heat, pixels = scene(24)
-    config = Refine(method="crf", spatial=3, colour=13, compat=compat, iterations=iterations)
+    config = Refine(method="crf", spatial=3, colour=13, compat=compat, iterations=iterations, spatial_at=0)
     exact = dense(heat, pixels, config)
     found = crf.by_mean_field(heat, pixels, config)
     assert abs(exact - heat).max() > 0.1  # there is something to find
@@ -54,7 +54,7 @@ def test_with_a_node_to_each_pixel_it_is_the_dense_definition(compat: float, ite
 
 def test_with_four_pixels_to_a_node_the_mask_is_that_of_the_dense_definition() -> None:
     _, heat, pixels = scene(40)
-    config = Refine(method="crf", spatial=10, colour=26)
+    config = Refine(method="crf", spatial=10, colour=26, spatial_at=0)
     exact, found = dense(heat, pixels, config) >= 0.5, crf.by_mean_field(heat, pixels, config) >= 0.5
     assert (exact & found).sum() / (exact | found).sum() >= 0.98
     assert (exact != (heat >= 0.5)).sum() >= 50  # there is something to find
@@ -62,7 +62,9 @@ def test_with_four_pixels_to_a_node_the_mask_is_that_of_the_dense_definition() -
 
 def test_one_pixel_by_hand() -> None:
     """Kernel and norm are 1: logit q = logit p + compat (2 p - 1) = ln 3 + 2 * 0.5; q = 3 e / (1 + 3 e) = 0.890768."""
-    found = crf.by_mean_field(np.float32([[0.75]]), np.zeros((1, 1, 3), np.uint8), Refine(compat=2, iterations=1))
+    found = crf.by_mean_field(
+        np.float32([[0.75]]), np.zeros((1, 1, 3), np.uint8), Refine(compat=2, iterations=1, spatial_at=0)
+    )
     assert found == pytest.approx(0.890768, abs=1e-5)
 
 
@@ -70,7 +72,7 @@ def test_two_pixels_by_hand() -> None:
     """k = exp(-1/2) = 0.606531 one deviation apart; n = 1.606531; messages (0.5 - 0.606531 * 0.2) / n = 0.235720 and
     (0.606531 * 0.5 - 0.2) / n = 0.064280; compat 1: 0.75 -> sigmoid(1.098612 + 0.235720), 0.4 -> sigmoid(-0.405465 + 0.064280).
     """
-    config = Refine(spatial=1, colour=13, compat=1, iterations=1)
+    config = Refine(spatial=1, colour=13, compat=1, iterations=1, spatial_at=0)
     found = crf.by_mean_field(np.float32([[0.75, 0.4]]), np.full((1, 2, 3), 7, np.uint8), config)
     assert found[0].tolist() == pytest.approx([0.791559, 0.415522], abs=1e-5)
 
@@ -80,7 +82,7 @@ def test_a_colour_far_away_says_nothing() -> None:
     heat[:, 4:] = 0.9
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[:, 4:] = 255
-    config = Refine(spatial=2, compat=1, iterations=1)
+    config = Refine(spatial=2, compat=1, iterations=1, spatial_at=0)
     found = crf.by_mean_field(heat, pixels, config)
     alone = crf.by_mean_field(heat[:, :4], pixels[:, :4], config)
     assert np.allclose(found[:, :4], alone, atol=1e-6)
@@ -91,7 +93,7 @@ def test_a_colour_far_away_says_nothing() -> None:
 @pytest.mark.parametrize("spatial", [3.0, 10.0])
 def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch, spatial: float) -> None:
     _, heat, pixels = scene(150)
-    config = Refine(method="crf", spatial=spatial)
+    config = Refine(method="crf", spatial=spatial, spatial_at=0)
     whole = crf.by_mean_field(heat[:, :131], pixels[:, :131], config)
     monkeypatch.setattr(crf, "TILE_PIXELS", 64)
     tiled = crf.by_mean_field(heat[:, :131], pixels[:, :131], config)
@@ -103,7 +105,7 @@ def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch, spatial: float) ->
 @pytest.mark.parametrize("spatial", [1.0, 10.0])
 def test_sure_maps_stay_and_nothing_is_undefined(size: tuple[int, int], spatial: float) -> None:
     rng = np.random.default_rng(1)
-    config = Refine(method="crf", spatial=spatial)
+    config = Refine(method="crf", spatial=spatial, spatial_at=0)
     for pixels in (rng.integers(0, 256, (*size, 3), np.uint8), np.full((*size, 3), 255, np.uint8)):
         for value in (0.0, 1.0):
             found = crf.by_mean_field(np.full(size, value, np.float32), pixels, config)
@@ -117,7 +119,7 @@ def test_a_small_image_without_the_extra_is_solved_here(monkeypatch: pytest.Monk
     monkeypatch.setattr(crf, "find_spec", lambda name: None)
     assert crf.engine((64, 64)) == "mean field"
     _, heat, pixels = scene(24)
-    config = Refine(method="crf", spatial=3)
+    config = Refine(method="crf", spatial=3, spatial_at=0)
     assert np.array_equal(crf.refined(heat, pixels, config), crf.by_mean_field(heat, pixels, config))
 
 
@@ -130,6 +132,6 @@ def test_with_the_extra_a_huge_image_is_still_solved_here(monkeypatch: pytest.Mo
 @pytest.mark.skipif(find_spec("pydensecrf") is None, reason="pydensecrf2 is an extra: pip install 'forgery_rcnn[crf]'")
 def test_masks_agree_with_pydensecrf2() -> None:
     _, heat, pixels = scene(240)
-    config = Refine(method="crf")
+    config = Refine(method="crf", spatial_at=0)
     theirs, ours = (solve(heat, pixels, config) >= 0.5 for solve in (crf.by_pydensecrf, crf.by_mean_field))
     assert (theirs & ours).sum() / (theirs | ours).sum() >= 0.95
