@@ -28,7 +28,7 @@ from forgery_rcnn.engine import checkpoints, freezing, optimisers, seeding, sent
 from forgery_rcnn.engine.distributed import World
 from forgery_rcnn.engine.evaluate import evaluate
 from forgery_rcnn.engine.precision import autocast
-from forgery_rcnn.engine.runlog import Bar, RunLog, Screen, commit
+from forgery_rcnn.engine.runlog import Bar, RunLog, Screen, commit, epoch_line
 from forgery_rcnn.engine.state import RunState
 from forgery_rcnn.engine.stopping import Interrupted, StopSignal
 from forgery_rcnn.engine.watch import Watch
@@ -148,7 +148,7 @@ class Trainer:
         dataset = ForgeryDataset(items, self.config.data, self.config.model, stage.augment)
         once = summaries.suffice(state.model, moving, stage)
         self.losses_of = summaries.Losses if once else _Losses
-        watched = self.world.leads and self.config.watch
+        watched = self.world.leads and self.config.watch and isinstance(state.model, MaskRCNN)
         self.watch = Watch(self.scored_records(stage), self.split, stage, self.config) if watched else None
         if stage.subset == "full" and not self.split.validation:
             self.screen.say("  note: no image is left for validation; the stage is scored on its own training images")
@@ -204,7 +204,8 @@ class Trainer:
             values |= self._evaluate(stage, values["loss"])
         if self.log is not None:
             self.log.epoch(values)
-        self._say_epoch(stage, values)
+        if "of1_mean" in values or stage.evaluate_every == 1:
+            self.screen.say(epoch_line(values, stage.epochs, stage.best_by))
         here.epoch, here.batch, here.sums, here.lines = here.epoch + 1, 0, {}, here.lines + 1
 
     def _step(self, stage: Stage, forward: nn.Module, batch: Batch, steps_per_epoch: int) -> float:
@@ -281,16 +282,14 @@ class Trainer:
     def _watch_for_collapse(self, stage: Stage, signs: list[str]) -> None:
         """Count evaluations with a sign of collapse; say when they have become too many, and when they are over."""
         here, limit = self.state.position, self.config.collapse_after
-        before, here.collapsed = here.collapsed, here.collapsed + 1 if signs else 0
-        if limit and before >= limit and not signs:
-            self.screen.say(f"  stage {stage.name} has recovered: images get different answers again")
-        if limit and here.collapsed == limit and self.world.leads:
-            self.screen.say(f"  collapse: for {limit} evaluation{'s' * (limit > 1)} {' and '.join(signs)}")
-            model = self.state.scored.eval()
-            if isinstance(model, MaskRCNN):
-                with autocast(self.world.device, self.config.precision):
-                    found = sentinel.cause(model, self.scored_records(stage), self.config)
-                self.screen.say(f"  {found}; see `python3 -m debug.all --weights {self.out}`")
+        here.collapsed, said = sentinel.counted(here.collapsed, signs, limit)
+        if said:
+            self.screen.say(f"  stage {stage.name} {said}")
+        model = self.state.scored.eval()
+        if limit and here.collapsed == limit and self.world.leads and isinstance(model, MaskRCNN):
+            with autocast(self.world.device, self.config.precision):
+                found = sentinel.cause(model, self.scored_records(stage), self.config)
+            self.screen.say(f"  {found}; see `python3 -m debug.all --weights {self.out}`")
 
     def _stop_if_collapsed(self, stage: Stage) -> None:
         """Save and leave with one line, where the run is to stop at a collapse. Raises InputError."""
@@ -324,18 +323,3 @@ class Trainer:
         about = {"stage": stage.name, "epoch": here.epoch + 1, "step": here.step}
         rates = {"lr": self.state.optimiser.param_groups[0]["lr"], "images_per_s": round(images_per_s, 3)}
         return about | rates | {"loss": sum(means.values())} | means
-
-    def _say_epoch(self, stage: Stage, values: dict[str, Any]) -> None:
-        line = f"  epoch {values['epoch']:>3}/{stage.epochs}  loss {values['loss']:.4f}  lr {values['lr']:.1e}  "
-        line += f"{values['images_per_s']:.1f} images/s"
-        if "of1_mean" in values:
-            line += f"   oF1 {values['of1_mean']:.4f} (all authentic {values['baseline_all_authentic']:.4f})"
-            line += f"  Dice {values['dice_mean']:.4f}"
-            if stage.best_by == "image_auc" and values["image_auc"] is not None:
-                line += f"  image AUC {values['image_auc']:.4f}"
-        if "validation_loss" in values:
-            line += f"  validation loss {values['validation_loss']:.4f}"
-        if "separability" in values:
-            line += f"  separability {values['separability']:.2f}"
-        if "of1_mean" in values or stage.evaluate_every == 1:
-            self.screen.say(line)

@@ -106,6 +106,22 @@ class RunLog:
             self._writer.close()
 
 
+def epoch_line(values: dict[str, Any], epochs: int, best_by: str) -> str:
+    """One epoch's numbers, of `epochs` in the stage, as they are printed; the image AUC where weights are kept by it."""
+    line = f"  epoch {values['epoch']:>3}/{epochs}  loss {values['loss']:.4f}  lr {values['lr']:.1e}  "
+    line += f"{values['images_per_s']:.1f} images/s"
+    if "of1_mean" in values:
+        line += f"   oF1 {values['of1_mean']:.4f} (all authentic {values['baseline_all_authentic']:.4f})"
+        line += f"  Dice {values['dice_mean']:.4f}"
+    if best_by == "image_auc" and values.get("image_auc") is not None:
+        line += f"  image AUC {values['image_auc']:.4f}"
+    if "validation_loss" in values:
+        line += f"  validation loss {values['validation_loss']:.4f}"
+    if "separability" in values:
+        line += f"  separability {values['separability']:.2f}"
+    return line
+
+
 def read_log(path: Path) -> list[dict[str, Any]]:
     """log.jsonl or boxes.jsonl -> its epochs."""
     return [json.loads(line) for line in path.read_text().splitlines()]

@@ -16,9 +16,8 @@ from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.report import ImageRow
 
 LOOKED_AT = 8  # images that the probes are given
-GRACE = (
-    100  # steps of a stage before signs count: overfit_few, from random weights, flags nothing for 70 and ends at 0.97
-)
+GRACE = 100
+"""Steps of a stage before signs count: overfit_few, from random weights, flags nothing for 70 and ends at 0.97."""
 LEAST = 4  # images whose answers can be the same by more than accident
 SAME = 1e-9  # two scores that differ by less are the same
 
@@ -44,6 +43,16 @@ def signs(rows: Sequence[ImageRow], found: dict[str, Any]) -> list[str]:
 def _answered(row: ImageRow) -> tuple[int, float]:
     """An answer without the image's size: how many instances, which hundredths of the image they cover."""
     return row.predicted_instances, round(row.predicted_pixels / max(1, row.height * row.width), 2)
+
+
+def counted(before: int, signs: Sequence[str], limit: int) -> tuple[int, str]:
+    """Evaluations in a row with a sign of collapse so far, the signs of one more -> their number now, and what is to be said:
+    "" but where they reach the `limit`, 0 = never, or end after that."""
+    now = before + 1 if signs else 0
+    if limit and now == limit:
+        return now, f"has collapsed: for {limit} evaluation{'s' * (limit > 1)} {' and '.join(signs)}"
+    over = limit and before >= limit and not now
+    return now, "has recovered: images get different answers again" if over else ""
 
 
 def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig) -> str:

@@ -77,13 +77,15 @@ def test_a_stage_has_time_to_begin(
 ) -> None:
     monkeypatch.setattr(sentinel, "GRACE", 12)  # four steps an epoch
     _, printed = train(trainer(shared_root, tmp_path, tiny_model, STILL, collapse_after=2))
-    assert printed.index("epoch   3/4") < printed.index("collapse: for 2 evaluations") < printed.index("epoch   4/4")
+    assert (
+        printed.index("epoch   3/4") < printed.index("has collapsed: for 2 evaluations") < printed.index("epoch   4/4")
+    )
 
 
 def test_the_run_says_so_names_a_cause_and_goes_on(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
     _, printed = train(trainer(shared_root, tmp_path, tiny_model, STILL, collapse_after=2))
     assert len(epochs(tmp_path)) == 4
-    (said,) = [line for line in printed.splitlines() if "collapse:" in line]
+    (said,) = [line for line in printed.splitlines() if "has collapsed:" in line]
     assert "for 2 evaluations" in said
     cause = printed.splitlines()[printed.splitlines().index(said) + 1]
     assert "likely cause: the" in cause and "regions at IoU 0.5" in cause and "debug.all --weights" in cause
@@ -124,3 +126,20 @@ def test_images_for_the_cause_are_of_both_kinds(shared_root: Path, tiny_model: M
     assert sentinel.cause(model, found, config).startswith("likely cause: the RPN (proposals); proposals reach 0% of 4")
     authentic = [record for record in found if record.label == "authentic"]
     assert sentinel.cause(model, authentic, config) == "the oracle's ladder blames no part"
+
+
+@pytest.mark.parametrize(
+    ("before", "signs", "limit", "now", "said"),
+    [
+        (0, [], 3, 0, ""),
+        (1, ["a"], 3, 2, ""),
+        (2, ["a", "b"], 3, 3, "has collapsed: for 3 evaluations a and b"),
+        (3, ["a"], 3, 4, ""),
+        (0, ["a"], 1, 1, "has collapsed: for 1 evaluation a"),
+        (4, [], 3, 0, "has recovered: images get different answers again"),
+        (2, [], 3, 0, ""),
+        (9, ["a"], 0, 10, ""),
+    ],
+)
+def test_a_collapse_is_said_once_and_its_end(before: int, signs: list[str], limit: int, now: int, said: str) -> None:
+    assert sentinel.counted(before, signs, limit) == (now, said)
