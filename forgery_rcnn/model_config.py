@@ -51,7 +51,8 @@ class ModelConfig:
     weights: str = "none"
     """Start: none (random), coco (mask_rcnn on resnet50 only), imagenet, or a file (.safetensors, .pth)."""
     norm: Literal["auto", "group", "frozen_batch", "batch"] = "auto"
-    """mask_rcnn; auto: group norm from random weights (batches are small), frozen batch norm under pretrained ones."""
+    """In place of every batch norm. auto: mask_rcnn has group norm from random weights (batches are small), frozen batch norm
+    under pretrained ones; models that give a map keep batch norm, as published, which batches of one or two mislead."""
     image_size: int = 256
     """Long side of the model's input in pixels; images are scaled to it, their aspect kept. With fit native: the side of
     the squares that it is trained on."""

@@ -121,7 +121,7 @@ class TimmPyramid(nn.Module):
         make = partial(timm.create_model, name, features_only=True, out_indices=levels, pretrained=pretrained)
         self.body = download(f"timm {name}", make) if pretrained else make()
         if norm_of(config) != "batch":
-            _exchange_norms(self.body, norm_of(config))
+            exchange_norms(self.body, norm_of(config))
         _require_any_size(name, self.body)
         self.fpn = FeaturePyramidNetwork(self.body.feature_info.channels(), config.fpn_width, LastLevelMaxPool())
         self.out_channels = config.fpn_width
@@ -155,11 +155,11 @@ def _require_any_size(name: str, body: nn.Module) -> None:
     body.train()
 
 
-def _exchange_norms(module: nn.Module, norm: str) -> None:
+def exchange_norms(module: nn.Module, norm: str) -> None:
     """Put group norm, or batch norm frozen at its statistics, in place of every batch norm below `module`."""
     for name, child in module.named_children():
         if not isinstance(child, nn.BatchNorm2d):
-            _exchange_norms(child, norm)
+            exchange_norms(child, norm)
             continue
         layer = _NORM_LAYERS[norm](child.num_features)
         if norm == "frozen_batch":

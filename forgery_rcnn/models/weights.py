@@ -231,7 +231,8 @@ def settled(config: ModelConfig) -> ModelConfig:
 
 def _without_download(config: ModelConfig) -> ModelConfig:
     """The same architecture, built from random weights: the file's own will replace them."""
-    return replace(config, norm=norm_of(config), weights="none")
+    norm = norm_of(config) if config.arch == "mask_rcnn" else config.norm
+    return replace(config, norm=norm, weights="none")
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

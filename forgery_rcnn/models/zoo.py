@@ -8,6 +8,7 @@ from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import fft_unet
 from forgery_rcnn.models.attention_unet import AttentionUNet
+from forgery_rcnn.models.backbones import exchange_norms
 from forgery_rcnn.models.convnext import Combined
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.scse_unet import ScseUNet
@@ -26,4 +27,7 @@ def build(config: ModelConfig) -> Segmenter:
     """The model that the configuration describes. Random weights come from torch's global generator: seed it first."""
     if config.arch not in CONSTRUCTORS:
         raise InputError(f"model.arch {config.arch!r}: use one of {', '.join(CONSTRUCTORS)}")
-    return CONSTRUCTORS[config.arch](config)
+    model = CONSTRUCTORS[config.arch](config)
+    if model.gives == "map" and config.norm in ("group", "frozen_batch"):
+        exchange_norms(model, config.norm)
+    return model

@@ -111,3 +111,16 @@ def test_each_gate_is_an_exhibit(tiny_model: ModelConfig) -> None:
     model = AttentionUNet(replace(tiny_model, arch="attention_unet")).eval()
     (found,) = model.exhibits(np.zeros((30, 50, 3), np.uint8)).values()
     assert {name: gate.shape for name, gate in found.items()} == {"gate at 1/1": (30, 50), "gate at 1/2": (30, 50)}
+
+
+def test_group_norm_in_place_of_batch_norm(tiny_model: ModelConfig) -> None:
+    torch.manual_seed(0)
+    plain = zoo.build(replace(tiny_model, arch="attention_unet"))
+    torch.manual_seed(0)
+    grouped = zoo.build(replace(tiny_model, arch="attention_unet", norm="group"))
+    kinds = [sum(isinstance(m, kind) for m in grouped.modules()) for kind in (torch.nn.BatchNorm2d, torch.nn.GroupNorm)]
+    assert kinds == [0, sum(isinstance(m, torch.nn.BatchNorm2d) for m in plain.modules())]
+    assert parameters(plain) == parameters(grouped)
+    images, targets = batch()
+    told = [float(sum(grouped.train(mode).losses(images[:1], targets[:1]).values()).detach()) for mode in (True, False)]
+    assert told[0] == told[1]  # the statistics are those of the image, in training and after
