@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from forgery_rcnn.cli import described, tyro
 from forgery_rcnn.config import BARE_PTH, DataConfig, from_dict
+from forgery_rcnn.errors import InputError
 
 if TYPE_CHECKING:
     from forgery_rcnn.engine.runlog import Screen
@@ -27,8 +28,10 @@ class Job:
     """A file, a run's folder, a name under weights/, an ensemble.json; default the shipped weights, else the latest run."""
     root: Path | None = None
     """Data root; default that of the run."""
+    split: Literal["single", "few", "full", "validation", "all"] = "validation"
+    """Part of the data, split as in the training."""
     images: int = 6
-    """So many of the validation images, half of them forged; forged ones first where there are too few others."""
+    """So many of them, half of them forged; forged ones first where there are too few others."""
     out: Path | None = None
     """Default: the folder pictures/ beside the weights."""
     device: str = "auto"
@@ -52,7 +55,7 @@ def main(argv: list[str]) -> int:
 
 
 def _draw(job: Job, member: Member, out: Path, screen: Screen) -> None:
-    """Every picture of one model, of validation images that it was not trained on."""
+    """Every picture of one model."""
     from forgery_rcnn import draw
     from forgery_rcnn.data import collection, splits
     from forgery_rcnn.engine import evaluate, pictures, runlog
@@ -61,7 +64,9 @@ def _draw(job: Job, member: Member, out: Path, screen: Screen) -> None:
     trained_on = from_dict(DataConfig, member.meta.get("config", {}).get("data", {}))
     data = trained_on if job.root is None else DataConfig(job.root)
     split = collection.open_checked(data, screen.bar).split
-    chosen = splits.balanced(split.validation or split.full, job.images)
+    chosen = splits.balanced(split.named(job.split), job.images)
+    if not chosen:
+        raise InputError(f"split {job.split} holds no image; choose another, e.g. --split full")
     shown = [
         pictures.Shown(draw.file_name(i, record.case_id).removesuffix(".png"), evaluate.seen(record, data))
         for i, record in enumerate(chosen, start=1)

@@ -98,5 +98,7 @@ def save(model: Segmenter, shown: Sequence[Shown], config: InferenceConfig, out:
 
 
 def _save_maps(item: Shown, found: Mapping[str, np.ndarray], config: InferenceConfig, folder: Path) -> Path:
-    figure = draw_maps.maps(item.view.pixels, item.view.true, found, item.name, config.mask_threshold)
+    figure = draw_maps.maps(
+        item.view.pixels, item.view.true, found, f"{folder.name} of {item.name}", config.mask_threshold
+    )
     return draw.save(figure, folder / f"{item.name}.png")

@@ -34,7 +34,7 @@ def test_a_budget_below_one_batch_and_an_unknown_system_are_refused(refused) -> 
 
 def test_the_best_is_first_in_the_table() -> None:
     sure = Interval(0.5, 0.4, 0.6, 9)
-    low = rivals.Result("low", 2_000_000, replace(sure, value=0.1), sure, sure, sure, sure, 1, 900, 2, 800)
+    low = rivals.Result("low", 2_000_000, replace(sure, value=0.1), *[sure] * 5, 1, 900, 2, 800)
     high = replace(low, name="high", of1=sure)
     _, rule, first, second = rivals.lines([low, high])
     assert first.startswith("| high | 0.5000 [0.4000, 0.6000] |") and second.startswith("| low | 0.1000")
