@@ -113,6 +113,10 @@ def main(argv: list[str] | None = None) -> int:
         folder, source = root / "test_images", source or root / sample.SOLUTION
     files = records.image_files(folder)
     found = ensemble.load(job.weights, job.model, job.rule).over(job.inference.over).to(device_of(job.device))
+    if formats.FORMATS[job.format].says == "where" and not found.localises:
+        raise InputError(
+            f"{found.path}: says whether an image is forged, not where; use --format mediaeval_a, or weights of another recipe"
+        )
     screen.say(f"{len(files)} images of {folder}, weights {found.path}")
     truth = truths.reader(source, files) if source is not None else None
     return _predict(job, files, found, truth, screen)

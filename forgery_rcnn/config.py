@@ -54,6 +54,9 @@ class DataConfig:
     """Shortest side of an instance's box, in pixels at the model's input size; smaller ones are left out of training."""
     cue: Literal["none", "painted_boxes"] = "none"
     """painted_boxes draws the true boxes into the image: an oracle experiment that rules the box error out."""
+    elastic: tuple[float, float] = (1.0, 50.0)
+    """alpha and sigma, in pixels, of the augmentation elastic: alpha times uniform(-1, 1) noise smoothed by sigma. The
+    published numbers move a pixel by 0.02 at most; 2000 and 50 move it by some ten."""
     skip_bad: bool = False
     """List the bad files and leave them out, rather than stop before the first step."""
     workers: int = 0
@@ -72,6 +75,10 @@ class DataConfig:
         )
         require(self.few >= 1, f"data.few is {self.few}; use at least 1 image")
         require(self.min_box >= 1, f"data.min_box is {self.min_box}; use at least 1 pixel")
+        require(
+            self.elastic[0] >= 0 and self.elastic[1] > 0,
+            f"data.elastic is {self.elastic}; use alpha 0 or more and sigma above 0",
+        )
         require(self.workers >= 0, f"data.workers is {self.workers}; use 0 or more")
 
 

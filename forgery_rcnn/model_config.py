@@ -26,7 +26,7 @@ class DenseConfig:
     mask_losses: tuple[MaskLoss, ...] = ("bce", "dice")
     """Added up, each with the same weight."""
     mask_weight: float = 1.0
-    """combined: weight of the mask losses beside the cross-entropy of the image; 0 = no localisation (task A)."""
+    """Weight of the mask losses; combined: beside the cross-entropy of the image, 0 = no localisation (task A)."""
 
     def __post_init__(self) -> None:
         require(

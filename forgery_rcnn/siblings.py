@@ -18,11 +18,15 @@ AALTOES = Stage(
     weight_decay=0.0,
     best_by="loss",
 )
-FIVE_VIEWS = InferenceConfig(views=("five",))
+# One mask per image, of every pixel at or above 0.5, however small its region: what the averaged map says.
+FIVE_VIEWS = InferenceConfig(min_area=0, regions="one", views=("five",))
 FOLDS_10 = DataConfig(folds=10)  # a tenth validates
 # Combined model (MediaEval 2025): the classifier's head, then the last stages; batches that one GPU of 16 GB holds.
 CONVNEXT = ModelConfig(arch="combined", backbone="convnext_base", weights="imagenet")
-HEAD = Stage("classifier", "full", ("classifier",), epochs=10, batch_size=64, lr=1e-3, best_by="image_auc")
+# Evaluating runs the encoder, training the head on vectors does not.
+HEAD = Stage(
+    "classifier", "full", ("classifier",), epochs=10, batch_size=64, lr=1e-3, best_by="image_auc", evaluate_every=5
+)
 LAST_STAGES = Stage(
     "finetuned",
     "full",
@@ -54,8 +58,7 @@ CROPS = Stage(
     weight_decay=0.0,
     best_by="dice",
 )
-# One mask per image, of every pixel at or above 127.5 / 255, however small its region: what the averaged map says.
-EIGHT_VIEWS_TILED = InferenceConfig(min_area=0, regions="one", views=("eight",), tiling=Tiling("auto"))
+EIGHT_VIEWS_TILED = replace(FIVE_VIEWS, views=("eight",), tiling=Tiling("auto"))
 
 
 def _unet(arch: str, **dense: str) -> RunConfig:
@@ -82,14 +85,18 @@ SMALL = {
 
 
 def smoke(run: RunConfig) -> RunConfig:
-    """The same recipe with a small model from random weights, one epoch a stage; of several folds two."""
+    """The same recipe with a small model from random weights, one epoch a stage; of several folds two, of several
+    views two."""
     small = SMALL[run.model.arch]
     if "dense" in small:
         small = {"dense": replace(run.model.dense, widths=small["dense"].widths)}
     size = small.get("image_size", 96)
     model = replace(run.model, **{"image_size": size, **small})
     stages = tuple(replace(stage, epochs=1, batch_size=4) for stage in run.stages)
-    return replace(run, model=model, stages=stages, fold_runs=run.fold_runs[:2])
+    inference = replace(
+        run.inference, views=run.inference.views if run.inference.views == ("identity",) else ("identity", "rot90")
+    )
+    return replace(run, model=model, stages=stages, inference=inference, fold_runs=run.fold_runs[:2])
 
 
 SYSTEMS |= {f"{name}_smoke": smoke(run) for name, run in tuple(SYSTEMS.items())}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from forgery_rcnn.cli import described, tyro
-from forgery_rcnn.config import DataConfig, RunConfig, Tiling
+from forgery_rcnn.config import ALL, DataConfig, RunConfig, Tiling
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.recipes import FIVE, RECIPES
 
@@ -50,14 +50,15 @@ class Budget:
     def of(self, recipe: RunConfig, shown: int) -> RunConfig:
         """The recipe's last stage, its length so that the images of a training split of `shown` add up to the budget."""
         model = replace(recipe.model, image_size=self.image_size)
+        stage = replace(recipe.stages[-1], patience=0, batch_size=self.batch_size)
         if self.start == "random":
-            model = replace(model, weights="none", norm="auto")
+            model, stage = replace(model, weights="none", norm="auto"), replace(stage, trainable=ALL, frozen=())
         inference = recipe.inference
         if self.fit == "native" and model.arch != "mask_rcnn":
             model, inference = replace(model, fit="native"), replace(inference, tiling=Tiling("auto"))
         epochs = max(1, round(self.images / max(shown, 1)))
-        stage = replace(recipe.stages[-1], batch_size=self.batch_size, epochs=epochs, patience=0, evaluate_every=epochs)
-        return replace(recipe, model=model, inference=inference, stages=(stage,), arms=(), fold_runs=())
+        stage = replace(stage, epochs=epochs, evaluate_every=epochs)
+        return replace(recipe, model=model, inference=inference, stages=(stage,), arms=(), fold_runs=(), ema_decay=0.0)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class Job:
         unknown = [name for name in self.systems if name not in RECIPES]
         if unknown or not self.systems:
             raise InputError(f"--systems has {', '.join(unknown) or 'no name'}; use any of {', '.join(RECIPES)}")
+        few = [name for name in self.systems if RECIPES[name].stages[-1].subset != "full"]
+        if few:
+            raise InputError(
+                f"--systems has {', '.join(few)}, which ends on a few images; name recipes for the full set"
+            )
 
 
 def main(argv: list[str]) -> int:

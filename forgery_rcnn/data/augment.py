@@ -24,6 +24,7 @@ def augment(
     names: Sequence[str],
     rng: np.random.Generator,
     largest: tuple[int, int] | None = None,
+    elastic: tuple[float, float] = (1.0, 50.0),
 ) -> Pair:
     """(3, H, W) uint8 image and (N, H, W) bool masks -> the same, changed alike. Each named operation has probability 0.5.
 
@@ -32,6 +33,7 @@ def augment(
     20 %; salt_pepper: some forged pixels black or white; noise: normal noise everywhere (data.distort has the numbers).
     `largest` = (h, w): where the image, stretched, is larger, a window of that size is cut out of it at a random place;
     None = its own size. A smaller one is not filled up: a batch does that, and knows what it has added.
+    elastic: alpha and sigma, pixels, of the operation of this name.
     The same generator state gives the same result.
     """
     pair: Pair = (image, masks)
@@ -47,7 +49,7 @@ def augment(
         pair = _both(_quarter_turn, pair)
     if "elastic" in names and rng.random() < 0.5:
         planes, layers = pair[0].contiguous().numpy(), pair[1].numpy()
-        pair = _pair(*distort.elastic(planes, layers, distort.ELASTIC_ALPHA, distort.ELASTIC_SIGMA, rng))
+        pair = _pair(*distort.elastic(planes, layers, *elastic, rng))
     if "colour" in names and rng.random() < 0.5:
         brightness, contrast = rng.uniform(0.8, 1.2, 2)
         pair = (_coloured(pair[0], brightness, contrast), pair[1])

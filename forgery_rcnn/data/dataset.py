@@ -105,7 +105,9 @@ class ForgeryDataset(Dataset[Item]):
         # cv2.split: a fifth of the time that torch takes to copy a permuted image
         planes = pixels.transpose(2, 0, 1) if self._largest else np.stack(cv2.split(pixels))
         pair = tv_tensors.Image(torch.from_numpy(planes)), tv_tensors.Mask(torch.from_numpy(truth))
-        changed, masks_changed = augment(*pair, self.operations, np.random.default_rng(seed), self._largest)
+        changed, masks_changed = augment(
+            *pair, self.operations, np.random.default_rng(seed), self._largest, self.config.elastic
+        )
         target = target_of(masks_changed.numpy(), self.config.min_box)
         key = self.items[index].key
         check_target(target, tuple(changed.shape[-2:]), key)

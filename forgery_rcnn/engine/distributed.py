@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from forgery_rcnn.errors import InputError
 
 T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,13 @@ class World:
         found = torch.tensor([int(flag)], device=self.device)
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return bool(found.item())
+
+    def alike(self, model: M) -> M:
+        """The model with rank 0's buffers on every rank: each has seen other images, and batch norm keeps count of them."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, 0)
+        return model
 
     def wait(self) -> None:
         """Until every rank has come here."""

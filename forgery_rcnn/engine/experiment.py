@@ -99,9 +99,11 @@ class _Call:
         """Train one run in `out` and save its pictures; -> its weights."""
         trainer = Trainer(run, self.data.split, self.data.fingerprint, out)
         result = trainer.run(self.world, self.screen, self.stop, self.resume, _pictures)
+        looked = f"which part fails: python3 -m debug.all --weights {out}"
+        if trainer.state.model.gives == "map":
+            looked = f"more pictures: python3 edarnn.py pictures --weights {out}"
         self.screen.say(
-            f"weights: {result}; log: {out}/log.jsonl; TensorBoard: {out}/tensorboard; figures: {out}/figures; "
-            f"which part fails: python3 -m debug.all --weights {out}"
+            f"weights: {result}; log: {out}/log.jsonl; TensorBoard: {out}/tensorboard; figures: {out}/figures; {looked}"
         )
         return result
 
@@ -155,8 +157,10 @@ def _folds(run: RunConfig, out: Path, trains: _Call) -> None:
     for fold, result in zip(run.fold_runs, results, strict=True):
         scores = weights.read(result)[1]["scores"]
         trains.screen.say(f"  fold {fold}  oF1 {scores['of1_mean']:.4f}  Dice {scores['dice_mean']:.4f}")
-    ensemble.write(out / "ensemble.json", [(result, 1.0) for result in results], "mean")
-    trains.screen.say(f"the mean of {len(results)} folds: {out / 'ensemble.json'}")
+    path = out / ensemble.FILE
+    if not ensemble.is_of(path, results):
+        ensemble.write(path, [(result, 1.0) for result in results], "mean")
+    trains.screen.say(f"the mean of {len(results)} folds: {path}")
 
 
 def _experiment(run: RunConfig, out: Path, trains: _Call) -> None:

@@ -84,9 +84,7 @@ class Trainer:
         result = self.out / "model.safetensors"
         if self.log is not None:
             last = len(self.config.stages) - 1
-            weights.write(
-                result, *weights.read(checkpoints.best_path(self.folder, last, self.config.stages[last].name))
-            )
+            weights.publish(checkpoints.best_path(self.folder, last, self.config.stages[last].name), result)
             self.log.close()
         world.wait()
         return result
@@ -245,7 +243,7 @@ class Trainer:
     def _evaluate(self, stage: Stage, loss: float) -> dict[str, Any]:
         """Score the stage's records; keep the weights if they are the best so far in this stage."""
         here = self.state.position
-        model = self.state.scored.eval()
+        model = self.world.alike(self.state.scored).eval()
         share = self.scored_records(stage)[self.world.rank :: self.world.size]
         title = f"{stage.name} evaluation"
         with self.screen.bar(title, len(share)) as bar, autocast(self.world.device, self.config.precision):
@@ -276,8 +274,12 @@ class Trainer:
             autocast(self.world.device, self.config.precision),
         ):
             each = validation.losses(model, share, self.config, lambda: self._advance(bar))
-        each = self.world.gathered(each)
-        return sum(each) / len(each)
+        keys = self.world.gathered([record.key for record in share])
+        each = dict(zip(keys, self.world.gathered(each), strict=True))
+        self._require_finite(
+            {"validation loss": sum(each.values())}, [k for k, v in each.items() if not math.isfinite(v)]
+        )
+        return sum(each.values()) / len(each)
 
     def _watch_for_collapse(self, stage: Stage, signs: list[str]) -> None:
         """Count evaluations with a sign of collapse; say when they have become too many, and when they are over."""

@@ -37,15 +37,15 @@ def write_run(found: Ensemble, submitted: Path, settings: Settings, precision: s
         return [*lines, f"note: {found.path} is several weights: no weights of stages, no validation probabilities"]
     (member,) = found.members
     folder = folder_of(member.path)
-    if folder is None:
+    if folder is None or "config" not in member.meta:
         return [*lines, f"note: {member.path} is in no run's folder: no weights of stages, no validation probabilities"]
     lines += _copied(member, folder, submitted.parent, settings.run)
     path = submitted.parent / mediaeval_runs.probs_name(settings.run, "val")
     try:
         items = validation_of(member, folder)
+        mediaeval_runs.write_val(path, _answers(found, items, precision, screen), settings.threshold)
     except InputError as error:
         return [*lines, f"note: no {path.name}: {error}"]
-    mediaeval_runs.write_val(path, _answers(found, items, precision, screen), settings.threshold)
     return [*lines, f"written: {path}, {len(items)} validation images"]
 
 

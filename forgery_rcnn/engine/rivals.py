@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +18,10 @@ import torch
 
 from forgery_rcnn import numbers
 from forgery_rcnn.bootstrap import Interval, Resampling
-from forgery_rcnn.config import InferenceConfig, RunConfig, from_dict
+from forgery_rcnn.config import InferenceConfig, RunConfig, from_dict, to_dict
 from forgery_rcnn.data import records
 from forgery_rcnn.data.collection import Collection
-from forgery_rcnn.engine import experiment, runlog, validation
+from forgery_rcnn.engine import checkpoints, experiment, runlog, validation
 from forgery_rcnn.engine.distributed import device_of
 from forgery_rcnn.engine.evaluate import seen
 from forgery_rcnn.engine.precision import autocast
@@ -57,12 +58,16 @@ def measure(name: str, run: RunConfig, inference: Literal["plain", "recipe"], da
 
     inference: plain is one view without refinement, recipe what the run's own settings say.
 
-    Raises InputError when one of the two processes does not end well.
+    Raises InputError when one of the two processes does not end well, or OUT holds a run with other settings or data.
     """
-    if not (out / "model.json").is_file():
-        trained = _apart(_train, name, run, data, out)
-        (out / "training.json").write_text(json.dumps(trained))
-    trained = json.loads((out / "training.json").read_text())
+    run = replace(run, model=weights.settled(run.model))
+    done, notes = out / "model.json", out / "training.json"
+    if done.is_file():
+        mine = {"config": to_dict(run), "data": data.fingerprint, "world": 1}
+        checkpoints.require_same_run(json.loads(done.read_text()), mine, done)
+    else:
+        notes.write_text(json.dumps(_apart(_train, name, run, data, out)))
+    trained = json.loads(notes.read_text()) if notes.is_file() else {"memory": math.nan}  # it was stopped just before
     told = _apart(_predict, run, inference, data, out)
     rates = [line["images_per_s"] for line in runlog.read_log(out / "log.jsonl")]
     found = {key: Interval(**value) for key, value in told.pop("numbers").items()}
@@ -152,6 +157,6 @@ def lines(results: Sequence[Result]) -> list[str]:
         scores = " | ".join(str(getattr(r, name)) for name in NUMBERS)
         out.append(
             f"| {r.name} | {scores} | {r.parameters / 1e6:.1f} M | {r.train_rate:.1f}/s | {r.predict_rate:.1f}/s "
-            f"| {r.train_memory:,.0f}, {r.predict_memory:,.0f} MiB |"
+            f"| {'n/a' if math.isnan(r.train_memory) else f'{r.train_memory:,.0f}'}, {r.predict_memory:,.0f} MiB |"
         )
     return out

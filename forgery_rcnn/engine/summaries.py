@@ -49,7 +49,10 @@ class Vectors:
 def suffice(model: Segmenter, moving: Sequence[str], stage: Stage) -> bool:
     """Whether a stage that moves these parameters can do with summaries."""
     parts = tuple(f"{part}." for part in model.summary_parts)
-    return all(name.startswith(parts) for name in moving) and not stage.augment and not stage.alternate_with
+    same = (
+        not stage.augment and not stage.alternate_with and model.config.fit != "native"
+    )  # which cuts another square each time
+    return same and all(name.startswith(parts) for name in moving)
 
 
 def computed(

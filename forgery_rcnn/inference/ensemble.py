@@ -61,6 +61,11 @@ class Ensemble:
         return "instances" if all(member.model.gives == "instances" for member in self.members) else "map"
 
     @property
+    def localises(self) -> bool:
+        """Whether any member says where an image is forged."""
+        return any(member.model.localises for member in self.members)
+
+    @property
     def device(self) -> torch.device:
         return self.members[0].model.device
 
@@ -133,6 +138,12 @@ def write(
     ]
     own = _thresholds(_json(members[0][0].with_suffix(".json"))) if config is None else config
     weights.write_json(path, {"members": listed, "rule": rule, "thresholds": to_dict(own), **more})
+
+
+def is_of(path: Path, members: Sequence[Path]) -> bool:
+    """Whether PATH is an ensemble of these very files of weights; its thresholds may have been fitted since it was made."""
+    listed = _json(path).get("members", [])
+    return bool(listed) and [member.get("sha256") for member in listed] == [_sha256(file) for file in members]
 
 
 def load(names: Sequence[str] | None, bare: ModelConfig, rule: Rule | None = None) -> Ensemble:

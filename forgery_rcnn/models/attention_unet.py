@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.data import images as reader
+from forgery_rcnn.errors import require
 from forgery_rcnn.models.dense import DenseSegmenter, enlarged
 
 
@@ -88,6 +89,10 @@ class AttentionUNet(DenseSegmenter):
 
     def __init__(self, config: ModelConfig, channels: int = 3) -> None:
         super().__init__(config)
+        require(
+            config.weights != "imagenet",
+            f"model.weights imagenet: there are none of {config.arch}; use --model.weights none, or a file of its own",
+        )
         widths = config.dense.widths
         self.stride = 2 ** (len(widths) - 1)
         self.encoder = Encoder(channels, widths)

@@ -12,6 +12,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
@@ -43,6 +44,22 @@ class MaxOut(nn.Module):
         return torch.maximum(x * self.cSE(x), x * self.sSE(x))
 
 
+class InsideMean(nn.Module):
+    """In place of a mean over all places: over those of the image, not over what a batch has added beside it.
+
+    `inside`: (B, 1, h, w) float32, 1 on the image, 0 beside it; None = the image fills the batch.
+    """
+
+    inside: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, 1, 1)."""
+        if self.inside is None:
+            return x.mean(dim=(2, 3), keepdim=True)
+        share = functional.adaptive_avg_pool2d(self.inside, x.shape[-2:])
+        return (x * share).sum(dim=(2, 3), keepdim=True) / share.sum(dim=(2, 3), keepdim=True)
+
+
 class ScseUNet(DenseSegmenter):
     """An encoder of segmentation-models-pytorch, a decoder with scSE gates, one logit per pixel.
 
@@ -60,6 +77,7 @@ class ScseUNet(DenseSegmenter):
                 for gate in (block.attention1, block.attention2):
                     if not isinstance(gate, nn.Identity):
                         gate.attention = MaxOut(gate.attention)
+        self.means = _exchanged(self)
         mean, std = levels(config.backbone)
         self.mean, self.std = (255 * torch.tensor(values).view(3, 1, 1) for values in (mean, std))
         self.to(memory_format=torch.channels_last)
@@ -67,6 +85,28 @@ class ScseUNet(DenseSegmenter):
     def forward(self, batch: Tensor) -> tuple[Tensor, None]:
         """See DenseSegmenter."""
         return self.head(self.decoder(self.encoder(batch))), None
+
+    def within(self, batch: Tensor, valid: Tensor) -> tuple[Tensor, None]:
+        """See DenseSegmenter. The gates of channels, and of SE encoders, are told the mean over the image alone."""
+        for mean in self.means:
+            mean.inside = valid
+        try:
+            return self(batch)
+        finally:
+            for mean in self.means:
+                mean.inside = None
+
+
+def _exchanged(module: nn.Module) -> tuple[InsideMean, ...]:
+    """Put an InsideMean in place of every global average pool below `module`; -> all of them."""
+    found: list[InsideMean] = []
+    for name, child in module.named_children():
+        if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size in (1, (1, 1)):
+            found.append(InsideMean())
+            setattr(module, name, found[-1])
+        else:
+            found += _exchanged(child)
+    return tuple(found)
 
 
 def levels(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

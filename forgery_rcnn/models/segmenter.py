@@ -29,6 +29,11 @@ class Segmenter(nn.Module, ABC):
         self.config = config
 
     @property
+    def localises(self) -> bool:
+        """Whether the model says where an image is forged, and not only whether."""
+        return True
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
