@@ -7,13 +7,14 @@ python3 edarnn.py pictures --weights runs/NAME --images 20 --out DIR
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from forgery_rcnn.cli import described, tyro
 from forgery_rcnn.config import BARE_PTH, DataConfig, from_dict
-from forgery_rcnn.errors import InputError
+from forgery_rcnn.errors import InputError, require
 
 if TYPE_CHECKING:
     from forgery_rcnn.engine.runlog import Screen
@@ -37,6 +38,9 @@ class Job:
     device: str = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
 
+    def __post_init__(self) -> None:
+        require(self.images >= 1, f"--images is {self.images}; draw at least 1")
+
 
 def main(argv: list[str]) -> int:
     """Returns 0 when everything is drawn."""
@@ -48,21 +52,21 @@ def main(argv: list[str]) -> int:
     screen = Screen(sys.stdout)
     found = ensemble.load(job.weights and (job.weights,), BARE_PTH).to(device_of(job.device))
     out = job.out or found.path.parent / "pictures"
-    for member in found.members:  # of several folds each has pictures of its own
-        place = out if len(found.members) == 1 else out / member.path.parent.name
-        _draw(job, member, place, screen)
+    for number, member in enumerate(found.members, start=1):  # of several folds each has pictures of its own
+        place = out if len(found.members) == 1 else out / f"{number}-{member.path.parent.name}"
+        _draw(job, member, found.fitted, place, screen)
     return 0
 
 
-def _draw(job: Job, member: Member, out: Path, screen: Screen) -> None:
+def _draw(job: Job, member: Member, fitted: Collection[str], out: Path, screen: Screen) -> None:
     """Every picture of one model."""
     from forgery_rcnn import draw
     from forgery_rcnn.data import collection, splits
-    from forgery_rcnn.engine import evaluate, pictures, runlog
+    from forgery_rcnn.engine import evaluate, held_out, pictures, runlog
     from forgery_rcnn.engine.precision import autocast
 
     trained_on = from_dict(DataConfig, member.meta.get("config", {}).get("data", {}))
-    data = trained_on if job.root is None else DataConfig(job.root)
+    data = trained_on if job.root is None else replace(trained_on, root=job.root, layout="auto", masks=None)
     split = collection.open_checked(data, screen.bar).split
     chosen = splits.balanced(split.named(job.split), job.images)
     if not chosen:
@@ -71,8 +75,12 @@ def _draw(job: Job, member: Member, out: Path, screen: Screen) -> None:
         pictures.Shown(draw.file_name(i, record.case_id).removesuffix(".png"), evaluate.seen(record, data))
         for i, record in enumerate(chosen, start=1)
     ]
-    drawn, log = 0, member.path.parent / "log.jsonl"
-    if log.is_file():
+    known = len(chosen) - len(held_out.unseen(chosen, fitted))
+    if known:
+        screen.say(f"note: the thresholds were fitted on {known} of these {len(shown)} images: their scores flatter")
+    drawn = 0
+    log = next((log for folder in member.path.parents[:2] if (log := folder / "log.jsonl").is_file()), None)
+    if log is not None:
         draw.save(draw.curves(runlog.read_log(log)), out / "curves.png")
         drawn += 1
     with autocast(member.model.device, job.precision):

@@ -15,7 +15,6 @@ import numpy as np
 from forgery_rcnn.data import images
 
 STRETCH = (0.90, 1.09)  # factors of height and width, drawn independently: Tianchi's third place
-ELASTIC_ALPHA, ELASTIC_SIGMA = 1.0, 50.0  # the AI-inpainting detectors of Aaltoes 2025
 SALT_SHARE = (0.01, 0.10)  # of the forged pixels; drawn per image
 NOISE_SIGMA = (3.0, 7.0)  # grey levels; drawn per image
 COARSE = 8  # an elastic field is drawn at one point in so many pixels, for it varies over six times as many

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import resource
@@ -95,9 +96,11 @@ def _apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, An
 
 def _answered(pipe: Any, work: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
     try:
-        pipe.send(work(*arguments))
+        answer: dict[str, Any] | str = work(*arguments)
     except InputError as error:
-        pipe.send(str(error))
+        answer = str(error)
+    with contextlib.suppress(BrokenPipeError):  # whoever asked was stopped meanwhile
+        pipe.send(answer)
 
 
 def _memory() -> float:

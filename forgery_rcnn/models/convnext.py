@@ -95,6 +95,11 @@ class Combined(DenseSegmenter):
         share = functional.avg_pool2d(valid, self.stride)
         return (features.float() * share).sum((2, 3)) / share.sum((2, 3))
 
+    @property
+    def localises(self) -> bool:
+        """Whether there is a segmentation branch."""
+        return self.decoder is not None
+
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """See DenseSegmenter."""
         return self.within(batch, torch.ones_like(batch[:, :1]))

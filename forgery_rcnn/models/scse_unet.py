@@ -44,22 +44,6 @@ class MaxOut(nn.Module):
         return torch.maximum(x * self.cSE(x), x * self.sSE(x))
 
 
-class InsideMean(nn.Module):
-    """In place of a mean over all places: over those of the image, not over what a batch has added beside it.
-
-    `inside`: (B, 1, h, w) float32, 1 on the image, 0 beside it; None = the image fills the batch.
-    """
-
-    inside: Tensor | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, C, 1, 1)."""
-        if self.inside is None:
-            return x.mean(dim=(2, 3), keepdim=True)
-        share = functional.adaptive_avg_pool2d(self.inside, x.shape[-2:])
-        return (x * share).sum(dim=(2, 3), keepdim=True) / share.sum(dim=(2, 3), keepdim=True)
-
-
 class ScseUNet(DenseSegmenter):
     """An encoder of segmentation-models-pytorch, a decoder with scSE gates, one logit per pixel.
 
@@ -77,7 +61,6 @@ class ScseUNet(DenseSegmenter):
                 for gate in (block.attention1, block.attention2):
                     if not isinstance(gate, nn.Identity):
                         gate.attention = MaxOut(gate.attention)
-        self.means = _exchanged(self)
         mean, std = levels(config.backbone)
         self.mean, self.std = (255 * torch.tensor(values).view(3, 1, 1) for values in (mean, std))
         self.to(memory_format=torch.channels_last)
@@ -87,26 +70,18 @@ class ScseUNet(DenseSegmenter):
         return self.head(self.decoder(self.encoder(batch))), None
 
     def within(self, batch: Tensor, valid: Tensor) -> tuple[Tensor, None]:
-        """See DenseSegmenter. The gates of channels, and of SE encoders, are told the mean over the image alone."""
-        for mean in self.means:
-            mean.inside = valid
-        try:
-            return self(batch)
-        finally:
-            for mean in self.means:
-                mean.inside = None
-
-
-def _exchanged(module: nn.Module) -> tuple[InsideMean, ...]:
-    """Put an InsideMean in place of every global average pool below `module`; -> all of them."""
-    found: list[InsideMean] = []
-    for name, child in module.named_children():
-        if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size in (1, (1, 1)):
-            found.append(InsideMean())
-            setattr(module, name, found[-1])
-        else:
-            found += _exchanged(child)
-    return tuple(found)
+        """See DenseSegmenter. Images of one size together: the gates average over all places, so what a batch adds beside
+        a small image would go into its answer; alone, as in prediction, there is none of it."""
+        ends = torch.stack([valid.amax(3).sum((1, 2)), valid.amax(2).sum((1, 2))], dim=1).int().tolist()
+        sizes = [tuple(-(-end // self.stride) * self.stride for end in size) for size in ends]
+        out: list[Tensor | None] = [None] * len(batch)
+        for h, w in dict.fromkeys(sizes):
+            members = [i for i, size in enumerate(sizes) if size == (h, w)]
+            logits, _ = self(batch[members, :, :h, :w])
+            rest = (0, batch.shape[3] - w, 0, batch.shape[2] - h)
+            for i, found in zip(members, functional.pad(logits, rest), strict=True):
+                out[i] = found
+        return torch.stack(out), None
 
 
 def levels(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -410,3 +410,19 @@ def test_noise_stops_at_black_and_white() -> None:
     assert (
         found[0].max() < 40 and found[1].min() > 215 and (found[0] == 0).mean() > 0.4 and (found[1] == 255).mean() > 0.4
     )
+
+
+def test_strength_of_the_elastic_operation_is_a_setting() -> None:
+    rng = np.random.default_rng(4)
+    image = tv_tensors.Image(torch.from_numpy(rng.integers(0, 256, (3, 64, 80), dtype=np.uint8)))
+    masks = tv_tensors.Mask(torch.zeros((0, 64, 80), dtype=torch.bool))
+    seeds = range(6)
+    weak, strong = (
+        [augment(image, masks, ("elastic",), np.random.default_rng(s), elastic=e)[0] for s in seeds]
+        for e in ((1.0, 50.0), (2000.0, 50.0))
+    )
+    moved = [
+        np.mean([(one.numpy() != image.numpy()).mean() for one in found if not torch.equal(one, image)] or [0])
+        for found in (weak, strong)
+    ]
+    assert moved[0] < 0.05 < 0.5 < moved[1]

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+import pytest
 import torch
 
+from forgery_rcnn.config import ModelConfig, RunConfig, from_dict
+from forgery_rcnn.data import collection
+from forgery_rcnn.engine import validation
+from forgery_rcnn.engine.evaluate import evaluate
 from forgery_rcnn.models import weights
 
 
@@ -32,3 +38,35 @@ def test_torchrun_with_two_processes(
     tensors, meta = weights.read(out / "model.safetensors")
     assert meta["world"] == 2
     assert all(torch.isfinite(t).all() for t in tensors.values())
+
+
+def test_batch_norm_is_the_same_on_every_rank_when_scored(
+    run: Callable, finish: Callable, shared_root: Path, tmp_path: Path
+) -> None:
+    """Each rank has seen other images: the scores that are stored must be those of the weights that are stored."""
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    flags = [
+        "--data.root",
+        shared_root,
+        "--data.folds",
+        "2",
+        "--model.dense.widths",
+        "4",
+        "8",
+        "--model.image-size",
+        "64",
+    ]
+    flags += ["--data.single", "1", "--no-tensorboard", "--stages.0.epochs", "2", "--stages.0.lr", "0.05"]
+    flags += ["--precision", "float32", "--device", "cpu"]
+    finish(run("edarnn.py", "attention_unet_smoke", *flags, "--out", tmp_path, before=torchrun))
+    found = weights.load(str(tmp_path), ModelConfig())
+    config = from_dict(RunConfig, found.meta["config"])
+    split = collection.open_checked(config.data, lambda *_: nullcontext(lambda: None)).split
+    rows = evaluate(found.model, split.validation, config.data, validation.plain(config.inference))
+    measured = validation.measured(rows)
+    stored = found.meta["scores"]
+    assert {name: stored[name] for name in validation.SCORES} == pytest.approx(
+        {name: measured[name] for name in validation.SCORES}, abs=1e-6
+    )
+    scores = [row.image_score for row in rows]
+    assert len(set(scores)) > 1

@@ -150,3 +150,13 @@ def test_painted_boxes_reach_training_and_scoring(shared_root: Path, tmp_path: P
 def test_a_device_that_is_not_there(name: str) -> None:
     with pytest.raises(InputError, match=f"device '{name}'"):
         device_of(name)
+
+
+def test_a_validation_loss_that_is_not_finite_stops_with_case_ids(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forgery_rcnn.engine import validation
+
+    monkeypatch.setattr(validation, "losses", lambda *_: [float("inf")])
+    with pytest.raises(InputError, match=r"validation loss inf.* on images train/forged/1; lower the stage's lr"):
+        train(trainer(shared_root, tmp_path, tiny_model, replace(STAGE, best_by="loss")))

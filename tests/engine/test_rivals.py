@@ -30,6 +30,20 @@ def test_a_budget_below_one_batch_and_an_unknown_system_are_refused(refused) -> 
         compare.Budget(3, 4)
     with refused("--systems has unett; use any of", "attention_unet"):
         compare.Job(systems=("unett",))
+    with refused("--systems has overfit_one, which ends on a few images"):
+        compare.Job(systems=("overfit_one",))
+
+
+def test_all_start_alike() -> None:
+    """From random weights everything moves, and no system has the advantage of averaged weights."""
+    for name in ("combined_a", "seed_three_stages", "full"):
+        run = compare.Budget().of(RECIPES[name], 50)
+        assert (run.stages[0].trainable, run.stages[0].frozen, run.ema_decay) == (("all",), (), 0.0)
+    own = compare.Budget(start="recipe").of(RECIPES["combined_a"], 50).stages[0].trainable
+    assert own == RECIPES["combined_a"].stages[-1].trainable
+    native = compare.Budget(fit="native").of(RECIPES["attention_unet"], 50)
+    assert (native.model.fit, native.inference.tiling.mode) == ("native", "auto")
+    assert compare.Budget(fit="native").of(RECIPES["full"], 50).model.fit == "long_side"
 
 
 def test_the_best_is_first_in_the_table() -> None:
@@ -43,7 +57,7 @@ def test_the_best_is_first_in_the_table() -> None:
 
 
 def test_systems_are_trained_once_and_measured(
-    shared_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shared_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused
 ) -> None:
     recipe = RECIPES["attention_unet"]
     small = replace(recipe, model=replace(recipe.model, dense=DenseConfig(widths=(4, 8))), tensorboard=False)
@@ -57,6 +71,11 @@ def test_systems_are_trained_once_and_measured(
     assert json.loads((tmp_path / "small/training.json").read_text())["memory"] > 100
     assert compare.main(flags) == 0
     assert (tmp_path / "small/model.safetensors").stat().st_mtime_ns == trained
+    (tmp_path / "small/training.json").unlink()  # as if it had been stopped right after training
+    assert compare.main(flags) == 0
+    assert "| n/a, " in (tmp_path / "compare.md").read_text()
+    with refused("small/model.json: was made with other settings", "stages.0.epochs"):
+        compare.main([*flags, "--budget.images", "400"])
 
 
 def _fails() -> dict[str, float]:

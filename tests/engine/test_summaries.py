@@ -135,6 +135,12 @@ def test_stages_that_need_the_images(stage: Stage) -> None:
     assert not summaries.suffice(model, moving, stage)
 
 
+def test_images_cut_anew_each_time_are_needed() -> None:
+    with torch.device("meta"):
+        model = zoo.build(replace(MODEL, fit="native"))
+    assert not summaries.suffice(model, ["classifier.1.weight"], HEAD)
+
+
 @pytest.mark.parametrize("arch", ["combined", "attention_unet"])
 def test_models_with_mask_losses_need_the_images(arch: str, tiny_model: ModelConfig) -> None:
     with torch.device("meta"):

@@ -205,3 +205,31 @@ def test_the_submitted_mask_is_the_map_cut_at_half_of_255(tmp_path: Path) -> Non
         written = np.asarray(image)
     assert np.array_equal(written, np.where(255 * heatmap >= 127.5, 255, 0))
     assert written[3, 4] == 255 and written[3, 6] == 0 and len(regions.prediction(heatmap, 0.3, 0.5).scores) > 10
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "se_resnet50"])
+def test_gates_do_not_look_beside_the_image(backbone: str) -> None:
+    """An image's answer is the same alone and beside a larger one, though the gates average over all places."""
+    model = made(replace(SMALL, backbone=backbone)).eval()
+    generator = torch.Generator().manual_seed(1)
+    images = [
+        torch.randint(0, 256, (3, *size), dtype=torch.uint8, generator=generator)
+        for size in ((60, 64), (160, 192), (60, 64))
+    ]
+    with torch.inference_mode():
+        together, none = model.within(*model.batched(images))
+        assert none is None and together.shape == (3, 1, 160, 192)
+        for found, image in zip(together, images, strict=True):
+            h, w = image.shape[-2:]
+            alone, _ = model.within(*model.batched([image]))
+            torch.testing.assert_close(found[:, :h, :w], alone[0, :, :h, :w], atol=1e-5, rtol=1e-4)
+        blind, _ = model(model.batched(images)[0])
+    assert (blind[0, :, :60, :64] - together[0, :, :60, :64]).abs().mean() > 1e-4
+
+
+def test_sizes_apart_give_gradients_to_all(tiny_model: ModelConfig) -> None:
+    model = made().train()
+    images = [torch.zeros((3, *size), dtype=torch.uint8) for size in ((64, 64), (96, 64))]
+    targets = [target_of(np.ones((1, *image.shape[-2:]), bool), 2) for image in images]
+    sum(model.losses(images, targets).values()).backward()
+    assert all(p.grad is not None for p in model.parameters())

@@ -144,3 +144,19 @@ def test_a_file_with_91_classes_gives_all_but_the_predictors(tmp_path: Path, tin
     weights.start(model)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, state[name]) != name.startswith(weights.PREDICTORS), name
+
+
+def test_published_weights_keep_what_was_fitted_since(tmp_path: Path) -> None:
+    best, result = tmp_path / "best.safetensors", tmp_path / "model.safetensors"
+    weights.write(best, {"a": torch.ones(3)}, {"thresholds": {"min_area": 16}})
+    weights.publish(best, result)
+    told = weights.read(result)[1]
+    weights.write_json(result.with_suffix(".json"), told | {"thresholds": {"min_area": 99}})
+    weights.publish(best, result)
+    assert weights.read(result)[1]["thresholds"] == {"min_area": 99}
+    weights.write(best, {"a": torch.zeros(3)}, {"thresholds": {"min_area": 16}})
+    weights.publish(best, result)
+    assert weights.read(result)[1]["thresholds"] == {"min_area": 16} and not weights.read(result)[0]["a"].any()
+    result.write_bytes(b"torn")
+    weights.publish(best, result)
+    assert not weights.read(result)[0]["a"].any()
