@@ -7,6 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from forgery_rcnn.data import images
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Member
 from forgery_rcnn.errors import InputError
@@ -15,15 +18,19 @@ PART = "held_out"
 """Beside the names of data.splits: the validation images that nothing was fitted on."""
 
 
-def digest(path: Path) -> str:
-    """A file -> 16 hex digits of its content's sha256: the same image under another name is known again."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+def digest(pixels: np.ndarray) -> str:
+    """(H, W, 3) uint8 -> 16 hex digits of a sha256: the same picture under another name or in another file is known again.
+
+    A lossy copy is another picture; groups of near-duplicates are for the split.
+    """
+    found = hashlib.sha256(repr(pixels.shape).encode())
+    found.update(np.ascontiguousarray(pixels))
+    return found.hexdigest()[:16]
 
 
 def digests(items: Sequence[Record]) -> list[str]:
-    """Of each record's image file."""
-    return [digest(record.image) for record in items]
+    """Of each record's image as every reader sees it. Raises InputError where one cannot be read."""
+    return [digest(images.read(record.image).pixels) for record in items]
 
 
 def unseen(items: Sequence[Record], fitted: Collection[str]) -> list[Record]:

@@ -78,13 +78,17 @@ def validation_of(member: Member, folder: Path) -> list[Record]:
     held = json.loads((folder / "split.json").read_text())["validation"]
     if not held:
         raise InputError(f"{folder}: has no validation images; train with more folds, or a split file")
+    found = records.scan(root, data.layout, data.masks)
     try:
         keys = {"single": [], "few": [], "full": [], "validation": held}
-        return Split.from_keys(keys, records.scan(root, data.layout, data.masks)).validation
+        items = Split.from_keys(keys, found).validation
     except KeyError as error:
         raise InputError(
             f"{root}: has no {error.args[0]}, which {folder} was validated on; put the data back"
         ) from None
+    if not data.skip_bad and records.fingerprint(found) != member.meta.get("data"):
+        raise InputError(f"{root}: its files have changed since {folder} was trained; put the data back")
+    return items
 
 
 def _answers(found: Ensemble, items: Sequence[Record], precision: str, screen: Screen) -> Iterator[tuple[str, Answer]]:

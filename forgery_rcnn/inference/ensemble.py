@@ -1,7 +1,5 @@
-"""Several weights as one: folds of a run, or different models; each predicts by its own settings, then they are merged.
-
-On disk: ensemble.json with the members' paths relative to it, the sha256 of each, their weights, the rule and the
-thresholds. One set of weights alone is an ensemble of one, and predicts as pipeline.predict_image does.
+"""Several weights as one, on disk: ensemble.json with the members' paths relative to it, the sha256 of each, their weights,
+the rule and the thresholds. One set of weights alone is an ensemble of one, and predicts as pipeline.predict_image does.
 """
 
 from __future__ import annotations
@@ -9,116 +7,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import torch
+from typing import Any
 
 from forgery_rcnn.config import InferenceConfig, ModelConfig, from_dict, to_dict
 from forgery_rcnn.errors import InputError, require
-from forgery_rcnn.inference import merging, pipeline
-from forgery_rcnn.instances import Prediction
+from forgery_rcnn.inference.members import RULES as RULES
+from forgery_rcnn.inference.members import Ensemble as Ensemble
+from forgery_rcnn.inference.members import Member as Member
+from forgery_rcnn.inference.members import Rule as Rule
+from forgery_rcnn.inference.members import of_votes
 from forgery_rcnn.models import weights
-from forgery_rcnn.models.segmenter import Segmenter
 
-Rule = Literal["mean", "vote"]
-RULES: tuple[Rule, ...] = ("mean", "vote")
 FILE = "ensemble.json"
-Change = Callable[[InferenceConfig], InferenceConfig]
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model in eval mode. config: its own, of which views, tiles and mask threshold count, and in a vote on instances
-    its score threshold; weight: above 0, in any unit."""
-
-    model: Segmenter
-    config: InferenceConfig
-    weight: float
-    path: Path
-    meta: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """Members, how they are merged, and `config`, whose refinement and thresholds make the answer of what was merged.
-
-    path: what was loaded; meta: its JSON, {} where it has none.
-    """
-
-    members: tuple[Member, ...]
-    rule: Rule
-    config: InferenceConfig
-    path: Path
-    meta: Mapping[str, Any]
-
-    @property
-    def gives(self) -> Literal["instances", "map"]:
-        """What members are merged by: instances where all have them, else their heat maps."""
-        return "instances" if all(member.model.gives == "instances" for member in self.members) else "map"
-
-    @property
-    def localises(self) -> bool:
-        """Whether any member says where an image is forged."""
-        return any(member.model.localises for member in self.members)
-
-    @property
-    def device(self) -> torch.device:
-        return self.members[0].model.device
-
-    @property
-    def fitted(self) -> frozenset[str]:
-        """Content digests of the images that any threshold in it was fitted on, see engine.held_out."""
-        metas = [self.meta, *(member.meta for member in self.members)]
-        return frozenset(name for meta in metas for name in meta.get("fitted", {}).get("images", ()))
-
-    def to(self, device: torch.device) -> Ensemble:
-        """The same, its models moved to the device."""
-        for member in self.members:
-            member.model.to(device)
-        return self
-
-    def only(self, members: Sequence[int]) -> Ensemble:
-        """The same with these members alone, by their numbers."""
-        return replace(self, members=tuple(self.members[number] for number in members))
-
-    def over(self, change: Change) -> Ensemble:
-        """The same with changed settings, the ensemble's and every member's."""
-        members = tuple(replace(member, config=change(member.config)) for member in self.members)
-        return replace(self, members=members, config=change(self.config))
-
-    def predict(self, pixels: np.ndarray) -> Prediction:
-        """(H, W, 3) uint8 -> the instances that pass the thresholds, best first; heat map and image score of all."""
-        return self.finished(self.merged(self.candidates(pixels)), pixels, self.config)
-
-    def candidates(self, pixels: np.ndarray) -> list[Prediction]:
-        """(H, W, 3) uint8 -> what each member says of it, by its own views and tiles, before any threshold but the masks'."""
-        return [pipeline.candidates(member.model, pixels, member.config) for member in self.members]
-
-    def finished(self, found: Prediction, pixels: np.ndarray, config: InferenceConfig) -> Prediction:
-        """What `merged` gave -> the answer under these settings. Votes on pixels are cut at the half, each member's mask
-        threshold was for its own map."""
-        if self.rule == "vote" and self.gives == "map" and len(self.members) > 1:
-            config = replace(config, mask_threshold=0.5)
-        return pipeline.finished(found, pixels, config, self.gives)
-
-    def merged(self, found: Sequence[Prediction], shares: Sequence[float] | None = None) -> Prediction:
-        """What each member says -> one Prediction. shares: in place of the members' weights; who has 0 is left out."""
-        shares = [member.weight for member in self.members] if shares is None else shares
-        counting = [i for i, share in enumerate(shares) if share > 0]
-        heard, own = [found[i] for i in counting], [shares[i] for i in counting]
-        if len(heard) == 1:
-            return heard[0]
-        if self.rule == "vote":
-            kind = "mask_threshold" if self.gives == "map" else "score_threshold"
-            return merging.vote(heard, own, self.gives, [getattr(self.members[i].config, kind) for i in counting])
-        return merging.mean(heard, own, self.gives)
-
-
-# ---- files ----------------------------------------------------------------------------------------------------
 
 
 def write(
@@ -136,7 +39,8 @@ def write(
         | {"sha256": _sha256(file)}
         for file, weight in members
     ]
-    own = _thresholds(_json(members[0][0].with_suffix(".json"))) if config is None else config
+    beside = members[0][0].with_suffix(".json")
+    own = _thresholds(beside, _json(beside)) if config is None else config
     weights.write_json(path, {"members": listed, "rule": rule, "thresholds": to_dict(own), **more})
 
 
@@ -150,11 +54,12 @@ def load(names: Sequence[str] | None, bare: ModelConfig, rule: Rule | None = Non
     """Files, run folders, names under weights/ or runs/, or ensembles of these; none = shipped weights, else the latest run.
 
     A run folder that holds an ensemble.json is that ensemble. Several names make one with equal weights; its thresholds
-    are the first's. rule: None = the stored one, else mean. bare: what a .pth is for. Raises InputError for what is
-    missing, damaged, or not what the ensemble was made of.
+    are the first's, of a vote those of members.of_votes. rule: None = the stored one, else mean. bare: what a .pth is for.
+    Raises InputError for what is missing, damaged, or not what the ensemble was made of.
     """
     paths = [_resolved(name) for name in names] if names else [_resolved(None)]
-    found = [_of_file(path, bare, rule) if _is_ensemble(path) else _alone(path, bare, rule) for path in paths]
+    own = rule if len(paths) == 1 else rule or "mean"
+    found = [_of_file(path, bare, own) if _is_ensemble(path) else _alone(path, bare, own) for path in paths]
     if len(found) == 1:
         return found[0]
     members = [
@@ -162,7 +67,9 @@ def load(names: Sequence[str] | None, bare: ModelConfig, rule: Rule | None = Non
         for each in found
         for member in each.members
     ]
-    return replace(found[0], members=tuple(members), rule=rule or "mean", meta=found[0].meta)
+    config = of_votes(found[0].config) if rule == "vote" else found[0].config
+    fitted = sorted(frozenset().union(*(each.fitted for each in found)))
+    return replace(found[0], members=tuple(members), config=config, meta={"fitted": {"images": fitted}})
 
 
 def _resolved(name: str | None) -> Path:
@@ -194,7 +101,7 @@ def _is_ensemble(path: Path) -> bool:
 
 def _alone(path: Path, bare: ModelConfig, rule: Rule | None) -> Ensemble:
     restored = weights.load(str(path), bare)
-    config = _thresholds(restored.meta)
+    config = _thresholds(restored.path.with_suffix(".json"), restored.meta)
     member = Member(restored.model, config, 1.0, restored.path, restored.meta)
     return Ensemble((member,), rule or "mean", config, restored.path, restored.meta)
 
@@ -205,7 +112,7 @@ def _of_file(path: Path, bare: ModelConfig, rule: Rule | None) -> Ensemble:
     try:
         listed = [(path.parent / m["path"], str(m["sha256"]), float(m["weight"])) for m in told["members"]]
         own: Rule = told["rule"]
-        config = from_dict(InferenceConfig, told["thresholds"])
+        told["thresholds"]
     except (KeyError, TypeError, ValueError):
         raise InputError(
             f"{path}: not an ensemble (members, rule, thresholds); write it anew, or name weights"
@@ -222,8 +129,18 @@ def _of_file(path: Path, bare: ModelConfig, rule: Rule | None) -> Ensemble:
                 f"{path}: its member {file} is damaged or has changed since; train or fit the ensemble anew"
             )
         restored = weights.load(str(file), bare)
-        members.append(Member(restored.model, _thresholds(restored.meta), weight, restored.path, restored.meta))
-    return Ensemble(tuple(members), rule or own, config, path, told)
+        config = _thresholds(restored.path.with_suffix(".json"), restored.meta)
+        members.append(Member(restored.model, config, weight, restored.path, restored.meta))
+    return Ensemble(tuple(members), rule or own, _merged_by(rule or own, path, told, members), path, told)
+
+
+def _merged_by(rule: Rule, path: Path, told: Mapping[str, Any], members: Sequence[Member]) -> InferenceConfig:
+    """The stored thresholds where they are about what this rule gives; else the first member's, made fit for it."""
+    stored = _thresholds(path, told)
+    if rule == told["rule"] and (rule == "mean" or "fitted" in told or len(members) == 1):
+        return stored
+    own = stored if told["rule"] == "mean" else members[0].config
+    return of_votes(own) if rule == "vote" and len(members) > 1 else own
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -238,8 +155,19 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _thresholds(meta: Mapping[str, Any]) -> InferenceConfig:
-    return from_dict(InferenceConfig, meta.get("thresholds", {}))
+def _thresholds(path: Path, meta: Mapping[str, Any]) -> InferenceConfig:
+    """The thresholds that the JSON at PATH holds. Raises InputError, with the path, where they or `fitted` are malformed."""
+    try:
+        config = from_dict(InferenceConfig, meta.get("thresholds", {}))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(f"{path}: its thresholds are not settings of inference; fit or train it anew") from None
+    fitted = meta.get("fitted", {})
+    images = fitted.get("images") if isinstance(fitted, dict) else None
+    fine = fitted == {} or (isinstance(images, list) and all(isinstance(name, str) for name in images))
+    require(fine, f"{path}: `fitted` does not list the images fitted on; fit the thresholds anew, or take `fitted` out")
+    return config
 
 
 def _sha256(path: Path) -> str:

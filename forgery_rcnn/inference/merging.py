@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import cv2
 import numpy as np
 
 from forgery_rcnn import metrics, rle
+from forgery_rcnn.config import InferenceConfig
 from forgery_rcnn.errors import require
 from forgery_rcnn.instances import Instances, Prediction
 
@@ -45,30 +47,29 @@ def mean(predictions: Iterable[Prediction], weights: Sequence[float], gives: Lit
 
 
 def vote(
-    predictions: Sequence[Prediction],
+    predictions: Iterable[Prediction],
     weights: Sequence[float],
     gives: Literal["instances", "map"],
-    thresholds: Sequence[float],
+    configs: Sequence[InferenceConfig],
 ) -> Prediction:
     """Predictions of one image in the same frame -> what more than half of them say, each with its weight's votes.
 
-    map: heat map and image score are shares of the votes, to be cut at 0.5: each prediction votes for the pixels at or
-    above its threshold, and for the image from an image score of 0.5 on. No instances. instances: those with a score at
-    or above the threshold vote; a region found by more than half stays, with the pixels that more than half cover, and
-    the mean score and box of those that found it. Just half is no majority: it counts as TIE, below 0.5.
+    Each votes by its own thresholds, and for nothing where its image score is below its own: alone it would call the
+    image authentic. map: heat map and image score are shares of the votes, to be cut at 0.5. For the image a prediction
+    votes from its image threshold on, 0.5 where that is 0. No instances. instances: those with a score at or above the
+    threshold vote; a region found by more than half stays, with the pixels that more than half cover, and the mean score
+    and box of those that found it. Just half is no majority: it counts as TIE, below 0.5. Heat maps are let go one by one.
     """
-    shares = _shares(weights)
-    heatmap, members = np.zeros(predictions[0].instances.size, np.float32), []
-    for found, share, threshold in zip(predictions, shares, thresholds, strict=True):
-        if gives == "map":
-            votes = found.heatmap >= threshold
-        else:
-            members.append(found.take(np.flatnonzero(found.scores >= threshold)))
-            votes = rle.mask_of(members[-1].instances.union(), heatmap.shape)
+    shares, heatmap, image = _shares(weights), np.zeros((0, 0), np.float32), 0.0
+    members: list[Prediction] = []
+    for found, share, config in zip(predictions, shares.tolist(), configs, strict=True):
+        heatmap = heatmap if heatmap.size else np.zeros(found.instances.size, np.float32)
+        votes, voted = _votes(found, config, gives)
         np.add(heatmap, np.float32(share), out=heatmap, where=votes)
+        image += share * (found.image_score >= (config.image_threshold or 0.5))
+        members.append(replace(voted, heatmap=np.broadcast_to(np.float32(0), heatmap.shape)))
     heatmap[(heatmap > 0.5 - EXACT) & (heatmap < 0.5 + EXACT)] = TIE
     np.minimum(heatmap, 1, out=heatmap)
-    image = float(shares @ [found.image_score >= 0.5 for found in predictions])
     heat = _without_instances(heatmap, TIE if abs(image - 0.5) < EXACT else min(image, 1.0))
     regions = []
     for group in groups(members):
@@ -76,6 +77,17 @@ def vote(
         if own.sum() > 0.5 + EXACT:
             regions.append(_averaged(members, group, own, 0.5 + EXACT, own.sum()))
     return _sorted(heat, regions)
+
+
+def _votes(
+    found: Prediction, config: InferenceConfig, gives: Literal["instances", "map"]
+) -> tuple[np.ndarray, Prediction]:
+    """-> the pixels that a prediction votes for, (H, W) bool, and its instances that do, none of a map."""
+    called = found.image_score >= config.image_threshold
+    if gives == "map":
+        return (found.heatmap >= config.mask_threshold) & called, found.take([])
+    voted = found.take(np.flatnonzero((found.scores >= config.score_threshold) & called))
+    return rle.mask_of(voted.instances.union(), found.instances.size), voted
 
 
 def groups(predictions: Sequence[Prediction]) -> list[Group]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from forgery_rcnn.config import InferenceConfig
+from forgery_rcnn.errors import require
 
 Stored = TypeVar("Stored")
 
@@ -47,6 +48,16 @@ class InferenceOver:
     """Any of the eight symmetries of the square, or the sets five, eight."""
     tiling: TilingOver = field(default_factory=TilingOver)
     refine: RefineOver = field(default_factory=RefineOver)
+
+    def check(self, gives: Literal["instances", "map"]) -> None:
+        """Raises InputError where a setting is given that only counts for a map, and the weights give instances."""
+        given = {"close-gaps": self.close_gaps, "regions": self.regions}
+        given |= {f"refine.{f.name}".replace("_", "-"): getattr(self.refine, f.name) for f in fields(self.refine)}
+        idle = [f"--inference.{name}" for name, value in given.items() if value is not None]
+        require(
+            gives == "map" or not idle,
+            f"{', '.join(idle)}: made for models that give a map; these weights give instances, leave it out",
+        )
 
     def over(self, stored: InferenceConfig) -> InferenceConfig:
         """The stored settings, with those given here in their place. Raises InputError where they do not go together."""

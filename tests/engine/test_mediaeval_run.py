@@ -66,6 +66,7 @@ def run(small_convnext: None, tiny_root: Path, tmp_path: Path) -> Run:
     for index, stage in enumerate(("classifier", "finetuned")):
         torch.manual_seed(index)
         meta = {"config": to_dict(config), "stage": stage, "thresholds": to_dict(InferenceConfig())}
+        meta["data"] = records.fingerprint(records.scan(tiny_root))
         state = zoo.build(MODEL).state_dict()
         weights.write(folder / f"checkpoints/best-{index + 1}-{stage}.safetensors", state, meta)
     meta["thresholds"] = to_dict(InferenceConfig(image_threshold=0.375))  # fitted
@@ -133,6 +134,8 @@ def test_what_is_missing_is_said(run: Run, tiny_root: Path) -> None:
         "train the stage to its end"
     ]
     assert lines[-1].startswith(f"note: no open_val_probs.csv: {tiny_root}: has no train/authentic/1, which")
+    shutil.copyfile(tiny_root / "train_images/forged/1.png", tiny_root / "train_images/authentic/1.png")
+    assert "its files have changed since" in run.written()[-1]
     shutil.rmtree(tiny_root)
     assert "no such data root" in run.written()[-1]
     (run.folder / "split.json").write_text(json.dumps({"validation": []}))
