@@ -29,10 +29,14 @@ corpus: venv
 
 # The recorded runs that README and docs quote.
 results: venv
-	rm -rf runs/overfit_one runs/overfit_few runs/twelve runs/sick
+	rm -rf runs/overfit_one runs/overfit_few runs/twelve runs/sick runs/fft_few runs/compare
 	$(PY) edarnn.py overfit_one --out runs/overfit_one
 	$(PY) edarnn.py overfit_few --out runs/overfit_few
 	PYTHONPATH=. $(PY) benchmarks/record.py docs/results/overfit.md runs/overfit_one runs/overfit_few
+	$(PY) edarnn.py fft_unet_smoke --out runs/fft_few --stages.0.subset few --stages.0.epochs 120 --stages.0.augment --stages.0.batch-size 1 \
+	  --stages.0.evaluate-every 20 --stages.0.lr 2e-3 --stages.0.best-by dice --model.norm group --model.image-size 192 --model.dense.widths 16 32 64 128
+	$(PY) edarnn.py pictures --weights runs/fft_few --split few --images 1 --out docs/systems
+	rm -r docs/systems/predictions docs/systems/*.png
 	$(PY) edarnn.py overfit_few --data.few 12 --out runs/twelve
 	$(PY) edarnn.py overfit_few --data.few 12 --out runs/sick --stages.0.lr 3e-6 --stages.0.epochs 20 --stages.0.evaluate-every 5
 	$(PY) -m debug.gallery --weights runs/twelve --sick runs/sick --out docs/probes

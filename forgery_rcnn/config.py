@@ -191,6 +191,10 @@ class RunConfig:
             all(0 <= fold < count for fold in runs),
             f"fold_runs is {runs}; with data.folds {count} use some of 0..{count - 1}",
         )
+        require(
+            not runs or self.data.fold in (0, *runs[:1]),
+            f"data.fold is {self.data.fold}, but fold_runs trains {runs}; add --fold-runs without a number to train one fold",
+        )
         require(len(set(runs)) == len(runs), f"fold_runs is {runs}; name each fold once")
         require(
             not (runs and self.arms), "fold_runs and arms cannot both be trained in one call; leave one of them out"

@@ -14,7 +14,7 @@ from forgery_rcnn.bootstrap import Interval, Paired, Resampling
 from forgery_rcnn.config import InferenceConfig, to_dict
 from forgery_rcnn.engine import outcomes
 from forgery_rcnn.engine.outcomes import CALLS, Goal, Outcomes
-from forgery_rcnn.engine.thresholds import Axis, Setting, Table, search
+from forgery_rcnn.engine.thresholds import Axis, Setting, Table, search, value
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference import ensemble
 from forgery_rcnn.inference.ensemble import Ensemble
@@ -26,12 +26,14 @@ FEWEST = 10  # images that differ, for an interval to be believed; as in compare
 
 @dataclass(frozen=True)
 class Plan:
-    """What is searched, and how it is judged. methods: of refinement, compared with none."""
+    """What is searched, and how it is judged. methods: of refinement, compared with none; groups: (N,) int64, of each image
+    of the table, those that share a source have one."""
 
     goal: Goal
     axes: Sequence[Axis]
     methods: Sequence[str]
     how: Resampling
+    groups: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,20 @@ class Reached:
 
 @dataclass(frozen=True)
 class Fitted:
-    """before: with the stored thresholds; after: with the fitted ones, on the very images, so it flatters; crossed: each
-    image with thresholds fitted on other groups, None with fewer than two groups; refinement: each method minus none."""
+    """before: with the thresholds at the start; after: with the fitted ones, on the very images, so it flatters; crossed:
+    each image with thresholds fitted on other groups; gain: crossed minus before; both None with fewer than two groups.
+
+    setting: what is to be stored: the fitted one, or the start where the honest estimate falls below it. searched: names
+    of the axes. refinement: each method minus none.
+    """
 
     setting: Setting
     goal: Goal
     before: Reached
     after: Reached
     crossed: Reached | None
+    gain: Interval | None
+    searched: tuple[str, ...]
     refinement: dict[str, Paired]
 
 
@@ -60,32 +68,52 @@ def fit(table: Table, start: Setting, folds: Sequence[np.ndarray], plan: Plan) -
 
     The honest estimate repeats everything, refinement and all, on all folds but one, and scores that one.
     """
-    every = np.sort(np.concatenate(folds))
-    setting, refinement = _fitted(table, start, plan, every)
-    crossed = None
+    every = np.concatenate(folds)
+    setting, refinement = _fitted(table, start, plan, np.sort(every))
+    old = _settled(table, start, every)
+    before, after = _reached(old, plan, every), _reached(_settled(table, setting, every), plan, every)
+    crossed, gain = None, None
     if len(folds) > 1:
-        parts = []
-        for fold in folds:
-            own, _ = _fitted(table, start, plan, np.setdiff1d(every, fold))
-            parts.append(_settled(table, own, fold))
-        crossed = _reached(outcomes.joined(parts), plan)
-    before, after = (_reached(_settled(table, s, every), plan) for s in (start, setting))
-    return Fitted(setting, plan.goal, before, after, crossed, refinement)
+        others = [np.setdiff1d(every, fold) for fold in folds]
+        fitted = [_fitted(table, start, plan, other)[0] for other in others]
+        new = outcomes.joined([_settled(table, own, fold) for own, fold in zip(fitted, folds, strict=True)])
+        crossed, gain = _reached(new, plan, every), _gain(new, old, plan, every)
+        if gain.value < 0 and not before.false_alarms > _limit(plan.goal):
+            setting = start
+    searched = tuple(axis.name for axis in plan.axes)
+    return Fitted(setting, plan.goal, before, after, crossed, gain, searched, refinement)
 
 
 def _fitted(table: Table, start: Setting, plan: Plan, index: np.ndarray) -> tuple[Setting, dict[str, Paired]]:
-    """Thresholds without refinement; then each method under these thresholds, the best of those shown to help kept."""
-    plain = _with_method(start, "none") if plan.methods else start
-    found = search(table, plain, plan.goal, plan.axes, index)
+    """Thresholds without refinement; then each method under these thresholds, the best of those shown to help kept.
+
+    Calls know no refinement: the stored way stays. What is found is nowhere below the start.
+    """
     if not plan.methods or plan.goal.metric in CALLS:
-        return found, {}
+        return search(table, start, plan.goal, plan.axes, index), {}
+    found = search(table, _with_method(start, "none"), plan.goal, plan.axes, index)
     table([_with_method(found, method) for method in plan.methods])  # in one pass
     raw = _settled(table, found, index)
     told = {m: _settled(table, _with_method(found, m), index) for m in plan.methods}
-    refinement = {m: plan.how.paired(other.values, raw.values) for m, other in told.items()}
+    refinement = {m: _paired(other, raw, plan, index) for m, other in told.items()}
     good = [m for m in plan.methods if _helps(refinement[m]) and _allowed(told[m], raw, plan.goal)]
-    best = max(good, key=lambda m: refinement[m].difference.value, default="none")
-    return _with_method(found, best), refinement
+    best = _with_method(found, max(good, key=lambda m: refinement[m].difference.value, default="none"))
+    worse = value(table, best, plan.goal, index) < value(table, start, plan.goal, index)
+    return start if worse else best, refinement
+
+
+def _paired(one: Outcomes, other: Outcomes, plan: Plan, index: np.ndarray) -> Paired:
+    """Each image of `index` under two settings; the interval is of the mean difference, over groups."""
+    return replace(plan.how.paired(one.values, other.values), difference=_gain(one, other, plan, index))
+
+
+def _gain(one: Outcomes, other: Outcomes, plan: Plan, index: np.ndarray) -> Interval:
+    """The metric of one minus that of the other, on the same images, those of `index`; drawn together."""
+
+    def difference(drawn: np.ndarray) -> float:
+        return outcomes.score(one.only(drawn), plan.goal.metric) - outcomes.score(other.only(drawn), plan.goal.metric)
+
+    return outcomes.interval(difference, plan.groups[index], plan.how)
 
 
 def _helps(gain: Paired) -> bool:
@@ -94,9 +122,14 @@ def _helps(gain: Paired) -> bool:
 
 def _allowed(refined: Outcomes, raw: Outcomes, goal: Goal) -> bool:
     """Whether refinement flags no more authentic images than allowed, or than without it."""
-    if goal.false_alarms is None or raw.forged.all():
+    if raw.forged.all():
         return True
-    return outcomes.false_alarm_rate(refined) <= max(goal.false_alarms, outcomes.false_alarm_rate(raw))
+    return outcomes.false_alarm_rate(refined) <= max(_limit(goal), outcomes.false_alarm_rate(raw))
+
+
+def _limit(goal: Goal) -> float:
+    """The share of authentic images that may be flagged."""
+    return 1.0 if goal.false_alarms is None else goal.false_alarms
 
 
 def _with_method(setting: Setting, method: Any) -> Setting:
@@ -108,27 +141,34 @@ def _settled(table: Table, setting: Setting, index: np.ndarray) -> Outcomes:
     return table([setting])[0].only(index).settled(setting.config.image_threshold)
 
 
-def _reached(settled: Outcomes, plan: Plan) -> Reached:
-    score = outcomes.interval(settled, plan.goal.metric, plan.how)
+def _reached(settled: Outcomes, plan: Plan, index: np.ndarray) -> Reached:
+    score = outcomes.interval(
+        lambda drawn: outcomes.score(settled.only(drawn), plan.goal.metric), plan.groups[index], plan.how
+    )
     return Reached(score, outcomes.false_alarm_rate(settled))
 
 
 def lines(found: Fitted, start: InferenceConfig) -> list[str]:
-    """-> the table that is printed, ending with a verdict."""
+    """-> the table that is printed, ending with a verdict. start: the stored thresholds."""
     metric, config = found.goal.metric, found.setting.config
     out = [f"{metric} on the images fitted on              score [95 %]                  authentic flagged"]
-    rows = [("stored thresholds", found.before), ("fitted thresholds (flatters)", found.after)]
+    rows = [("thresholds at the start", found.before), ("fitted thresholds (flatters)", found.after)]
     rows += [("fitted on others, the honest one", found.crossed)] if found.crossed else []
     out += [f"  {name:<34}{reached.score!s:<34}{_share(reached.false_alarms)}" for name, reached in rows]
     for name, gain in found.refinement.items():
         kept = "  kept" if config.refine.method == name else ""
         out.append(f"  refinement {name:<9} minus none     {gain.difference}, {gain.wins} up {gain.losses} down{kept}")
-    for name in ("mask_threshold", "score_threshold", "image_threshold", "min_area", "close_gaps", "regions"):
-        old, new = getattr(start, name), getattr(config, name)
-        out.append(f"  {name:<18}{_told(old)}" + (f" -> {_told(new)}" if new != old else ""))
+    for name in ("image_threshold", "mask_threshold", "score_threshold", "min_area", "close_gaps", "regions"):
+        idle = "" if name in ("image_threshold", *found.searched) else "  (not searched)"
+        out.append(_row(name, getattr(start, name), getattr(config, name)) + idle)
+    out.append(_row("refinement", start.refine.method, config.refine.method))
     if len(found.setting.shares) > 1:
         out.append(f"  shares            {' '.join(f'{share:.3f}' for share in found.setting.shares)}")
     return [*out, f"verdict: {_verdict(found)}"]
+
+
+def _row(name: str, old: Any, new: Any) -> str:
+    return f"  {name:<18}{_told(old)}" + (f" -> {_told(new)}" if new != old else "")
 
 
 def _told(value: Any) -> str:
@@ -141,15 +181,16 @@ def _share(rate: float) -> str:
 
 def _verdict(found: Fitted) -> str:
     """One plain sentence on the honest estimate."""
-    if found.crossed is None:
+    if found.crossed is None or found.gain is None:
         return "too few groups of images for an honest estimate; score other images"
-    gain = found.crossed.score.value - found.before.score.value
-    if math.isnan(gain):
+    if math.isnan(found.gain.value):
         return "the metric is not defined on these images"
-    moved = "no better than" if gain <= 0 else f"{gain:.4f} above"
-    said = f"on images not fitted on, expect {found.crossed.score}, {moved} the stored thresholds"
-    limit = found.goal.false_alarms
-    if limit is not None and found.crossed.false_alarms > limit:
+    said = f"on images not fitted on, expect {found.crossed.score}, {found.gain} more than at the start"
+    if found.gain.value < 0:
+        kept = found.before.false_alarms > _limit(found.goal)
+        said += ", which flags too many" if kept else ": the thresholds of the start are kept"
+    limit = _limit(found.goal)
+    if found.crossed.false_alarms > limit:
         said += (
             f"; there {found.crossed.false_alarms:.1%} of authentic images are flagged, more than the {limit:.1%} asked"
         )
@@ -166,7 +207,7 @@ def as_json(found: Fitted, digests: Sequence[str]) -> dict[str, Any]:
 
     told = {"metric": found.goal.metric, "false_alarms": found.goal.false_alarms, "images": sorted(digests)}
     told |= {name: asdict(getattr(found, name)) for name in ("before", "after")}
-    told["crossed"] = asdict(found.crossed) if found.crossed else None
+    told |= {name: asdict(part) if (part := getattr(found, name)) else None for name in ("crossed", "gain")}
     return plain(told | {"refinement": {name: asdict(gain) for name, gain in found.refinement.items()}})
 
 

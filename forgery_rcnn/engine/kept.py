@@ -107,7 +107,7 @@ class Kept:
         asked = [number for number in self._images[place].found if loose.shares[number] > 0]
         own = [loose.shares[number] for number in asked]
         voices = self._ensemble.only(asked)
-        found = voices.merged([self._of_member(place, number) for number in asked], own)
+        found = voices.merged((self._of_member(place, number) for number in asked), own)
         if self._metric in outcomes.CALLS:
             return found
         if self._ensemble.gives == "map" and loose.config.refine.method != "none":

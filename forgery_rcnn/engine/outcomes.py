@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,11 +14,10 @@ from forgery_rcnn.bootstrap import Interval, Resampling
 from forgery_rcnn.config import InferenceConfig
 from forgery_rcnn.errors import require
 from forgery_rcnn.inference import pipeline
+from forgery_rcnn.inference.members import CALLS as CALLS
 from forgery_rcnn.instances import Instances, Prediction
 
 MetricName = Literal["of1", "dice", "iou", "f1", "balanced_accuracy"]
-CALLS = ("f1", "balanced_accuracy")
-"""Metrics of the decision image score >= image_threshold alone, as MediaEval's files say it; regions do not count."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,15 @@ def scores_at(outcomes: Outcomes, thresholds: np.ndarray, goal: Goal) -> np.ndar
     return np.where(fp <= goal.false_alarms * authentic + 1e-9, out, -1 - fp / authentic)
 
 
-def interval(outcomes: Outcomes, metric: str, how: Resampling) -> Interval:
-    """Settled outcomes -> the metric and its bootstrap interval over images."""
-    if metric not in CALLS:
-        return how.mean(outcomes.values)
-    return how.of(lambda index: score(outcomes.only(index), metric), len(outcomes.forged))
+def interval(statistic: Callable[[np.ndarray], float], groups: np.ndarray, how: Resampling) -> Interval:
+    """`statistic`: (K,) int64 indices of images, some repeated -> number; (N,) int64, the group of each image. -> its value
+    on all images, and the bootstrap interval over groups: images of one source are no independent witnesses."""
+    names, own = np.unique(groups, return_inverse=True)
+
+    def of_groups(drawn: np.ndarray) -> float:
+        return statistic(np.repeat(np.arange(len(own)), np.bincount(drawn, minlength=len(names))[own]))
+
+    return replace(how.of(of_groups, len(names)), count=len(own))
 
 
 def false_alarm_rate(outcomes: Outcomes) -> float:

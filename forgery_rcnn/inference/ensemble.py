@@ -135,12 +135,11 @@ def _of_file(path: Path, bare: ModelConfig, rule: Rule | None) -> Ensemble:
 
 
 def _merged_by(rule: Rule, path: Path, told: Mapping[str, Any], members: Sequence[Member]) -> InferenceConfig:
-    """The stored thresholds where they are about what this rule gives; else the first member's, made fit for it."""
+    """The stored thresholds as they count for what this rule gives; those fitted to votes count for votes alone."""
     stored = _thresholds(path, told)
-    if rule == told["rule"] and (rule == "mean" or "fitted" in told or len(members) == 1):
-        return stored
-    own = stored if told["rule"] == "mean" else members[0].config
-    return of_votes(own) if rule == "vote" and len(members) > 1 else own
+    if told["rule"] == "vote" and "fitted" in told:
+        return stored if rule == "vote" else members[0].config
+    return of_votes(stored) if rule == "vote" and len(members) > 1 else stored
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -60,10 +60,10 @@ def vote(
     threshold vote; a region found by more than half stays, with the pixels that more than half cover, and the mean score
     and box of those that found it. Just half is no majority: it counts as TIE, below 0.5. Heat maps are let go one by one.
     """
-    shares, heatmap, image = _shares(weights), np.zeros((0, 0), np.float32), 0.0
+    shares, heatmap, image = _shares(weights), None, 0.0
     members: list[Prediction] = []
     for found, share, config in zip(predictions, shares.tolist(), configs, strict=True):
-        heatmap = heatmap if heatmap.size else np.zeros(found.instances.size, np.float32)
+        heatmap = np.zeros(found.instances.size, np.float32) if heatmap is None else heatmap
         votes, voted = _votes(found, config, gives)
         np.add(heatmap, np.float32(share), out=heatmap, where=votes)
         image += share * (found.image_score >= (config.image_threshold or 0.5))

@@ -9,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from forgery_rcnn import metrics, rle
-from forgery_rcnn.instances import Prediction
+from forgery_rcnn.instances import Instances, Prediction
 
 AGREE = 0.5  # from this overlap on two tiles mean the same region
 PART = 0.1  # of a region, from which on a further piece of it is no mere neighbour that a mask reaches into
+SURE = 0.5  # of a piece's score, from which on another one may complete it
+BORDER = 1 / 64  # of a tile's side: masks that end within it are cut off, they are not exact to the pixel
 
 
 class Window(NamedTuple):
@@ -44,18 +46,58 @@ def placed(found: Prediction, window: Window, size: tuple[int, int]) -> list[Pie
 
 
 def whole(pieces: Sequence[Piece], size: tuple[int, int]) -> list[Piece]:
-    """Pieces of all tiles of an image of `size` = (H, W) -> each region once: the union of its pieces.
+    """Pieces of all tiles of an image of `size` = (H, W) -> each region once, the surest first.
 
-    Box: their hull. Score: the best of theirs; a tile that sees a region's last corner only is unsure of it, which says
-    nothing against the tile that sees it whole. And the best instance scores as high as the image, which is the best tile.
+    The surest piece begins a region. Where its tile's border cuts it off, those of other tiles that are linked to it and
+    half as sure or surer complete it, and so on from these; a piece that ends within its tile is complete. What else is
+    linked to them shows the same region and is left out: no vague candidate enlarges what a tile saw whole. No threshold
+    is asked for, as it may be chosen afterwards.
+
+    Pixels: the union of the pieces. Box: their hull. Score: the best of theirs; a tile that sees a region's last corner
+    only is unsure of it, which says nothing against the tile that sees it whole. And the best instance scores as high as
+    the image, which is the best tile.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    tight = Instances(size, tuple(piece.runs for piece in pieces)).boxes()
+    near: list[set[int]] = [set() for _ in pieces]
+    for i, j in _links(pieces, size):
+        if _same(pieces, tight, i, j):
+            near[i].add(j)
+            near[j].add(i)
+    free, regions = set(range(len(pieces))), []
+    for first in sorted(free, key=lambda i: -pieces[i].score):
+        if first not in free:
+            continue
+        region = [first]
+        free.remove(first)
+        for i in region:  # grows on the way
+            region += (more := [j for j in sorted(near[i] & free) if _completes(pieces, tight, j, i)])
+            free.difference_update(more)
+        free.difference_update(*(near[i] for i in region))
+        regions.append(_union([pieces[i] for i in region]))
+    return regions
 
-    links = np.array(list(_links(pieces, size)), np.int64).reshape(-1, 2)
-    graph = coo_array((np.ones(len(links)), links.T), shape=(len(pieces),) * 2)
-    count, owner = connected_components(graph, directed=False)
-    return [_union([pieces[i] for i in np.flatnonzero(owner == region)]) for region in range(count)]
+
+def _same(pieces: Sequence[Piece], tight: np.ndarray, i: int, j: int) -> bool:
+    """Whether two pieces that agree where their tiles meet are one region: the less sure one completes the other, or
+    lies in it by AGREE or more of all its pixels, and not only of those that both tiles see."""
+    less, more = (i, j) if pieces[i].score < pieces[j].score else (j, i)
+    if _completes(pieces, tight, less, more):
+        return True
+    common = metrics.common_pixels(pieces[less].runs, pieces[more].runs)
+    return bool(common >= AGREE * pieces[less].runs[:, 1].sum())
+
+
+def _completes(pieces: Sequence[Piece], tight: np.ndarray, other: int, piece: int) -> bool:
+    """Whether `piece`, of the box tight[piece], is cut off where the other one's tile goes on, and that is sure enough."""
+    window, beyond = pieces[piece].window, pieces[other].window
+    (x0, y0, x1, y1), margin = tight[piece], max(1, int(BORDER * max(window.x1 - window.x0, window.y1 - window.y0)))
+    cut_off = (
+        (beyond.x0 < window.x0 and x0 < window.x0 + margin)
+        or (beyond.y0 < window.y0 and y0 < window.y0 + margin)
+        or (beyond.x1 > window.x1 and x1 > window.x1 - margin)
+        or (beyond.y1 > window.y1 and y1 > window.y1 - margin)
+    )
+    return bool(cut_off and pieces[other].score >= SURE * pieces[piece].score)
 
 
 def _union(pieces: Sequence[Piece]) -> Piece:
@@ -66,7 +108,7 @@ def _union(pieces: Sequence[Piece]) -> Piece:
 
 
 def _links(pieces: Sequence[Piece], size: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """-> pairs of pieces of different tiles that are one region."""
+    """-> pairs of pieces of different tiles that agree where these meet."""
     by_tile: dict[Window, list[int]] = {}
     for i, piece in enumerate(pieces):
         by_tile.setdefault(piece.window, []).append(i)
@@ -109,7 +151,7 @@ def meeting(a: Window, b: Window) -> tuple[Window, Window] | None:
 
 
 def agreeing(sides: Sequence[Sequence[rle.Runs]], scores: Sequence[np.ndarray]) -> Iterator[tuple[int, int]]:
-    """P and G pieces of two tiles, none empty, cut to where these meet -> pairs (i, j) that are one region.
+    """P and G pieces of two tiles, none empty, cut to where these meet -> pairs (i, j) that are one region there.
 
     Where both tiles look they should see the same: an IoU of AGREE or more, one to one, the most alike first. A piece
     left over belongs to one on the other side that it lies in, by AGREE or more of its pixels, and that is as sure or

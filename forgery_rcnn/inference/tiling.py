@@ -108,11 +108,10 @@ def joined(told: Told, size: tuple[int, int]) -> Prediction:
         score = max(score, found.image_score)
         pieces.append(seams.placed(found, window, size))
     whole = seams.whole([piece for tile in pieces for piece in tile], size)
-    order = sorted(range(len(whole)), key=lambda i: -whole[i].score)
     return Prediction(
-        Instances(size, tuple(whole[i].runs for i in order)),
-        np.array([whole[i].box for i in order], np.float32).reshape(-1, 4),
-        np.array([whole[i].score for i in order], np.float32),
+        Instances(size, tuple(piece.runs for piece in whole)),
+        np.array([piece.box for piece in whole], np.float32).reshape(-1, 4),
+        np.array([piece.score for piece in whole], np.float32),
         heatmap,
         score,
     )
