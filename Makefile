@@ -34,7 +34,7 @@ results: venv
 	$(PY) edarnn.py overfit_few --out runs/overfit_few
 	PYTHONPATH=. $(PY) benchmarks/record.py docs/results/overfit.md runs/overfit_one runs/overfit_few
 	$(PY) edarnn.py fft_unet_smoke --out runs/fft_few --stages.0.subset few --stages.0.epochs 120 --stages.0.augment --stages.0.batch-size 1 \
-	  --stages.0.evaluate-every 20 --stages.0.lr 2e-3 --stages.0.best-by dice --model.norm group --model.image-size 192 --model.dense.widths 16 32 64 128
+	  --stages.0.evaluate-every 20 --stages.0.lr 2e-3 --stages.0.best-by dice --model.norm group --model.image-size 192 --model.dense.widths 16 32 64 128 --inference.views five
 	$(PY) edarnn.py pictures --weights runs/fft_few --split few --images 1 --out docs/systems
 	rm -r docs/systems/predictions docs/systems/*.png
 	$(PY) edarnn.py overfit_few --data.few 12 --out runs/twelve
