@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from forgery_rcnn import metrics, rle
-from forgery_rcnn.instances import Instances, Prediction
+from forgery_rcnn.instances import Prediction
 
 AGREE = 0.5  # from this overlap on two tiles mean the same region
 PART = 0.1  # of a region, from which on a further piece of it is no mere neighbour that a mask reaches into
 SURE = 0.5  # of a piece's score, from which on another one may complete it
-BORDER = 1 / 64  # of a tile's side: masks that end within it are cut off, they are not exact to the pixel
+BORDER = 1 / 64  # of a tile's side: a box that ends so near to its border is cut off, boxes are not exact to the pixel
 
 
 class Window(NamedTuple):
@@ -57,10 +57,9 @@ def whole(pieces: Sequence[Piece], size: tuple[int, int]) -> list[Piece]:
     only is unsure of it, which says nothing against the tile that sees it whole. And the best instance scores as high as
     the image, which is the best tile.
     """
-    tight = Instances(size, tuple(piece.runs for piece in pieces)).boxes()
     near: list[set[int]] = [set() for _ in pieces]
     for i, j in _links(pieces, size):
-        if _same(pieces, tight, i, j):
+        if _same(pieces[i], pieces[j]):
             near[i].add(j)
             near[j].add(i)
     free, regions = set(range(len(pieces))), []
@@ -70,34 +69,31 @@ def whole(pieces: Sequence[Piece], size: tuple[int, int]) -> list[Piece]:
         region = [first]
         free.remove(first)
         for i in region:  # grows on the way
-            region += (more := [j for j in sorted(near[i] & free) if _completes(pieces, tight, j, i)])
+            region += (more := [j for j in sorted(near[i] & free) if _completes(pieces[j], pieces[i])])
             free.difference_update(more)
         free.difference_update(*(near[i] for i in region))
         regions.append(_union([pieces[i] for i in region]))
     return regions
 
 
-def _same(pieces: Sequence[Piece], tight: np.ndarray, i: int, j: int) -> bool:
+def _same(a: Piece, b: Piece) -> bool:
     """Whether two pieces that agree where their tiles meet are one region: the less sure one completes the other, or
     lies in it by AGREE or more of all its pixels, and not only of those that both tiles see."""
-    less, more = (i, j) if pieces[i].score < pieces[j].score else (j, i)
-    if _completes(pieces, tight, less, more):
-        return True
-    common = metrics.common_pixels(pieces[less].runs, pieces[more].runs)
-    return bool(common >= AGREE * pieces[less].runs[:, 1].sum())
+    less, more = (a, b) if a.score < b.score else (b, a)
+    return _completes(less, more) or (metrics.common_pixels(less.runs, more.runs) >= AGREE * int(less.runs[:, 1].sum()))
 
 
-def _completes(pieces: Sequence[Piece], tight: np.ndarray, other: int, piece: int) -> bool:
-    """Whether `piece`, of the box tight[piece], is cut off where the other one's tile goes on, and that is sure enough."""
-    window, beyond = pieces[piece].window, pieces[other].window
-    (x0, y0, x1, y1), margin = tight[piece], max(1, int(BORDER * max(window.x1 - window.x0, window.y1 - window.y0)))
+def _completes(other: Piece, piece: Piece) -> bool:
+    """Whether a piece's tile cuts off its box on a side where the other's tile goes on, and the other is sure enough."""
+    window, beyond, (x0, y0, x1, y1) = piece.window, other.window, piece.box.tolist()
+    margin = max(1, BORDER * max(window.x1 - window.x0, window.y1 - window.y0))
     cut_off = (
         (beyond.x0 < window.x0 and x0 < window.x0 + margin)
         or (beyond.y0 < window.y0 and y0 < window.y0 + margin)
         or (beyond.x1 > window.x1 and x1 > window.x1 - margin)
         or (beyond.y1 > window.y1 and y1 > window.y1 - margin)
     )
-    return bool(cut_off and pieces[other].score >= SURE * pieces[piece].score)
+    return cut_off and other.score >= SURE * piece.score
 
 
 def _union(pieces: Sequence[Piece]) -> Piece:
