@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from forgery_rcnn.config import DataConfig, DenseConfig, InferenceConfig, ModelConfig, RunConfig, Stage, Tiling
+from forgery_rcnn.inference_config import VIEW_SETS
 
 # Attention U-Net and MMFusion (Aaltoes 2025): 256 px, batches of 16, Adam 1e-3, cosine over 50 epochs.
 AALTOES = Stage(
@@ -77,25 +78,21 @@ SYSTEMS: dict[str, RunConfig] = {
     "scse_unet": RunConfig(DataConfig(folds=4), SE_RESNEXT, (CROPS,), EIGHT_VIEWS_TILED, fold_runs=(0, 1, 2, 3)),
 }
 SMALL = {
-    "attention_unet": {"dense": DenseConfig(widths=(8, 16, 32, 64, 128))},
-    "fft_unet": {"dense": DenseConfig(widths=(8, 16, 32, 64, 128))},
+    "attention_unet": {"widths": (8, 16, 32, 64, 128)},
+    "fft_unet": {"widths": (8, 16, 32, 64, 128)},
     "combined": {"backbone": "convnext_tiny", "weights": "none"},
     "scse_unet": {"backbone": "resnet18", "weights": "none", "image_size": 128},
 }
 
 
 def smoke(run: RunConfig) -> RunConfig:
-    """The same recipe with a small model from random weights, one epoch a stage; of several folds two, of several
-    views two."""
-    small = SMALL[run.model.arch]
-    if "dense" in small:
-        small = {"dense": replace(run.model.dense, widths=small["dense"].widths)}
-    size = small.get("image_size", 96)
-    model = replace(run.model, **{"image_size": size, **small})
+    """The same recipe with a small model from random weights, one epoch a stage; of several folds and views two."""
+    small = {"image_size": 96, "widths": run.model.dense.widths, **SMALL[run.model.arch]}
+    dense = replace(run.model.dense, widths=small.pop("widths"))
     stages = tuple(replace(stage, epochs=1, batch_size=4) for stage in run.stages)
-    inference = replace(
-        run.inference, views=run.inference.views if run.inference.views == ("identity",) else ("identity", "rot90")
-    )
+    views = [view for name in run.inference.views for view in VIEW_SETS.get(name, (name,))][:2]
+    inference = replace(run.inference, views=tuple(views))
+    model = replace(run.model, dense=dense, **small)
     return replace(run, model=model, stages=stages, inference=inference, fold_runs=run.fold_runs[:2])
 
 
