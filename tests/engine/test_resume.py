@@ -87,3 +87,27 @@ def test_a_folder_with_a_run_is_not_overwritten(begin: Start, finish: Finish, un
     assert "already holds a run; add --resume" in finish(begin(undisturbed), 2)
     assert "made with other settings (stages.0.lr)" in finish(begin(undisturbed, "--resume", "--stages.0.lr=1"), 2)
     assert (numbers(undisturbed), (undisturbed / "config.json").read_text()) == before
+
+
+def test_a_model_that_gives_a_map_goes_on_exactly(
+    run: Start, finish: Finish, shared_root: Path, tmp_path: Path
+) -> None:
+    """Squares cut at random, every augmentation, batch norm's statistics, a validation loss."""
+    flags = [
+        "attention_unet_smoke",
+        "--data.root",
+        shared_root,
+        "--data.folds=2",
+        "--data.single=1",
+        "--no-tensorboard",
+    ]
+    flags += ["--model.fit=native", "--model.image-size=64", "--model.dense.widths", "4", "8", "--ema-decay=0.9"]
+    flags += ["--save-every=0", "--stages.0.epochs=2", "--stages.0.batch-size=2", "--stages.0.augment"]
+    flags += ["flip", "rot90", "colour", "elastic", "stretch", "salt_pepper", "noise"]
+    finish(run("edarnn.py", *flags, "--out", tmp_path / "whole"))
+    process = run("edarnn.py", *flags, "--out", tmp_path / "run")
+    stop_at(process, tmp_path / "run", step=3, number=signal.SIGKILL)
+    finish(process, -signal.SIGKILL)
+    assert "resuming from" in finish(run("edarnn.py", *flags, "--out", tmp_path / "run", "--resume"))
+    assert_same(tmp_path / "run", tmp_path / "whole")
+    assert "validation_loss" in numbers(tmp_path / "run")[-1]
