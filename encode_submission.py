@@ -23,11 +23,12 @@ from forgery_rcnn.cli import command, described, tyro  # first: it says what is 
 # isort: split
 from forgery_rcnn import metrics, numbers, report, rle, tables
 from forgery_rcnn.bootstrap import Resampling
-from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig
+from forgery_rcnn.config import BARE_PTH, DataConfig, ModelConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference.overrides import InferenceOver
 from forgery_rcnn.instances import Answer, Instances, Truth
 from forgery_rcnn.submission import formats
+from forgery_rcnn.submission.written import Written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,28 +37,6 @@ if TYPE_CHECKING:
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference.ensemble import Ensemble
     from forgery_rcnn.instances import Prediction
-
-
-@dataclass(frozen=True)
-class Written:
-    """What some formats write beside the answers. `team` and `run` name MediaEval's files."""
-
-    team: str = "team"
-    run: Literal["constrained", "open"] = "constrained"
-    threshold: float | None = None
-    """An image is forged from this image score on (MediaEval); default the stored image_threshold if above 0, else 0.5.
-    An image below image_threshold has no region in any format."""
-    loc_threshold: float | None = None
-    """A pixel is forged from this probability on (MediaEval task B); default the stored mask_threshold."""
-
-    def __post_init__(self) -> None:
-        self.settings(InferenceConfig())  # what is wrong is said before anything is read
-
-    def settings(self, stored: InferenceConfig) -> formats.Settings:
-        """With the stored thresholds where none are given."""
-        threshold = (stored.image_threshold or 0.5) if self.threshold is None else self.threshold
-        loc_threshold = stored.mask_threshold if self.loc_threshold is None else self.loc_threshold
-        return formats.Settings(self.team, self.run, threshold, loc_threshold)
 
 
 @dataclass(frozen=True)
@@ -83,7 +62,8 @@ class Job:
     """A file, a run's folder, a name under weights/, an ensemble.json; several of these are merged, with the thresholds
     of the first. Default the shipped weights, else the latest run."""
     rule: Literal["mean", "vote"] | None = None
-    """How several are merged: their mean, or what more than half of them say; default as stored, else mean."""
+    """How several are merged: their mean, or what more than half of them say, each by its own thresholds; default as stored,
+    else mean."""
     out: Path = Path("out")
     """Folder for the submission and overlays/; where there is truth, for report.csv and report.json too."""
     format: Literal["recodai", "aaltoes", "mediaeval_a", "mediaeval_b", "tianchi"] = "recodai"
@@ -112,7 +92,9 @@ def main(argv: list[str] | None = None) -> int:
         root = collection.root_of(DataConfig())
         folder, source = root / "test_images", source or root / sample.SOLUTION
     files = records.image_files(folder)
-    found = ensemble.load(job.weights, job.model, job.rule).over(job.inference.over).to(device_of(job.device))
+    found = ensemble.load(job.weights, job.model, job.rule)
+    job.inference.check(found.gives)
+    found = found.over(job.inference.over).to(device_of(job.device))
     if formats.FORMATS[job.format].says == "where" and not found.localises:
         raise InputError(
             f"{found.path}: says whether an image is forged, not where; use --format mediaeval_a, or weights of another recipe"
@@ -132,7 +114,7 @@ class Results:
     problems: list[str] = field(default_factory=list)
     drawn: int = 0
     fitted: int = 0
-    """Images with truth that the thresholds were fitted on: predicted, not scored."""
+    """Images that the thresholds were fitted on: predicted, not scored."""
 
 
 def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None, screen: Screen) -> int:
@@ -140,7 +122,7 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
     from forgery_rcnn.engine.precision import autocast
     from forgery_rcnn.engine.stopping import listening
 
-    done, layout, settings = Results(), formats.FORMATS[job.format], job.settings.settings(found.config)
+    done, layout, settings = Results(), formats.FORMATS[job.format], job.settings.settings(found.thresholds)
     target = job.out / layout.filename(settings)
     partial = job.out / "partial" / target.name  # here until every image is in it
     with listening() as stop, screen.bar("predicting", len(files)) as bar, autocast(found.device, job.precision):
@@ -186,9 +168,8 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
     pixels = images.read(path).pixels
     prediction = found.predict(pixels)
     answer = pipeline.answer(prediction)
-    said = formats.FORMATS[job.format].expressed(
-        answer, job.settings.settings(found.config)
-    )  # what is scored is what the file can say
+    # What is scored is what the file can say.
+    said = formats.FORMATS[job.format].expressed(answer, job.settings.settings(found.thresholds))
     done.images += 1
     done.flagged += said.instances is not None
     if tables.safe(path.stem) != path.stem:
@@ -196,7 +177,7 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
             f"note: {path.name}: the file writes this case id as {tables.safe(path.stem)}; rename the image to submit it"
         )
     known = Known()
-    if truth is not None and found.fitted and held_out.digest(path) in found.fitted:
+    if found.fitted and held_out.digest(pixels) in found.fitted:
         done.fitted += 1
     elif truth is not None:
         try:
@@ -228,7 +209,7 @@ def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) 
     from forgery_rcnn import draw
 
     truth = known.instances or Instances(prediction.instances.size)
-    draw.save(draw.overlay(pixels, truth.masks() if known else None, prediction, path.stem), path)
+    draw.save(draw.overlay(pixels, truth if known else None, prediction, path.stem), path)
 
 
 def _finish(job: Job, written: Path, done: Results, screen: Screen) -> None:
@@ -236,7 +217,8 @@ def _finish(job: Job, written: Path, done: Results, screen: Screen) -> None:
     out = job.out
     screen.say(f"{written}: {done.images} images, {done.flagged} forged, {done.images - done.flagged} authentic")
     if done.fitted:
-        screen.say(f"not scored: {done.fitted} images, the thresholds were fitted on them and a score would flatter")
+        known = f"{done.fitted} of these {done.images} images"
+        screen.say(f"note: the thresholds were fitted on {known}; a score on them would flatter, none is given")
     if done.rows:
         whether = formats.FORMATS[job.format].says == "whether"
         rows = [report.without_regions(row) for row in done.rows] if whether else done.rows

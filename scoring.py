@@ -62,7 +62,7 @@ class Job:
     """A file, a run's folder, a name under weights/, an ensemble.json; several of these are merged, with the thresholds
     of the first. Default the shipped weights, else the latest run."""
     rule: Literal["mean", "vote"] | None = None
-    """How several are merged: their mean, or what more than half of them say; default as stored, else mean."""
+    """How several are merged: their mean, or what more than half say, each by its own thresholds; default as stored, else mean."""
     data: Where = field(default_factory=Where)
     split: Literal["single", "few", "full", "validation", "held_out", "all"] = "validation"
     """Part of the data, split as in the weights' training; held_out: the validation images that no threshold was fitted on."""

@@ -1,31 +1,37 @@
 """Memory for a very large image: 12,000 x 12,000 pixels, cut into tiles, through a model of each kind.
 
-PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/large.py docs/results/large.md     (some 4 minutes)
+PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/large.py docs/results/large.md     (some 5 minutes)
 
 The picture: a figure of the built-in sample, repeated. Small models with random weights, so that regions are found
 everywhere: a map is cut where a fifth of its pixels is above, and every candidate of Mask R-CNN counts. Tiles of 1,024 px,
 a quarter of it in common, each scaled to 256 px. Each line is a process of its own, from its start to the answer, the
 picture (412 MiB), libraries and model included; *before* is its peak before the prediction. Asked: below 4 GiB.
+
+encode_submission.py: the command itself, on the picture as a JPEG, with the first model and its threshold and else as it
+comes: the file is read, the answer encoded and written, an overlay drawn. As the system counts it, after it has ended.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from PIL import Image
 
-from forgery_rcnn.config import DenseConfig, InferenceConfig, ModelConfig, Tiling
+from forgery_rcnn.config import DenseConfig, InferenceConfig, ModelConfig, Tiling, to_dict
 from forgery_rcnn.data import images, sample
 from forgery_rcnn.inference import pipeline, tiling
-from forgery_rcnn.models import zoo
+from forgery_rcnn.models import weights, zoo
 
 SIDE, LIMIT = 12_000, 4096  # pixels, MiB
 FORGED = 0.2  # share of the pixels that a map calls forged
@@ -44,6 +50,13 @@ CASES = {
     "attention_unet, not tiled": ("attention_unet", replace(CONFIG, tiling=Tiling("off"))),
     "mask_rcnn": ("mask_rcnn", CONFIG),
     "mask_rcnn, not tiled": ("mask_rcnn", replace(CONFIG, tiling=Tiling("off"))),
+}
+COMMAND = Path(__file__).resolve().parents[1] / "encode_submission.py"
+TILED = ("--inference.tiling.mode", "auto", "--inference.tiling.sides", "1024")
+COMMANDS = {
+    "encode_submission.py": (),
+    "encode_submission.py, tiled": TILED,
+    "encode_submission.py, tiled, --overlays 0": (*TILED, "--overlays", "0"),
 }
 
 
@@ -93,6 +106,43 @@ def apart(case: str) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def prepare(folder: Path) -> None:
+    """The picture as a file, and weights of the first model with their threshold."""
+    pixels, config = picture(), InferenceConfig(score_threshold=0.0, tiling=Tiling("off"))
+    (folder / "images").mkdir()
+    Image.fromarray(pixels).save(folder / "images" / "large.jpg", quality=90)
+    torch.manual_seed(0)
+    model = zoo.build(MODELS["attention_unet"]).eval()
+    tile = pixels[:1024, :1024]
+    level = float(np.quantile(pipeline.candidates(model, tile, config).heatmap, 1 - FORGED))
+    meta = {
+        "config": {"model": to_dict(MODELS["attention_unet"])},
+        "thresholds": to_dict(replace(config, mask_threshold=level)),
+    }
+    weights.write(folder / "model.safetensors", model.state_dict(), meta)
+
+
+def commanded(case: str) -> dict[str, float]:
+    """One run of the command in a process of its own: its peak, MiB, and seconds."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        # In a process of its own: a child's peak begins with its parent's.
+        subprocess.run([sys.executable, __file__, "--prepare", name], check=True)
+        options = ["--images", f"{name}/images", "--weights", f"{name}/model.safetensors", "--out", f"{name}/out"]
+        began = time.perf_counter()
+        with open(folder / "said.txt", "w") as said:
+            process = subprocess.Popen([sys.executable, str(COMMAND), *options, *COMMANDS[case]], stdout=said)
+            _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"{case}: ended with {process.returncode}")
+        told = (folder / "said.txt").read_text()
+        drawn = len(list((folder / "out" / "overlays").glob("*.png")))
+    regions = len(re.findall(r"\d\.\d\d", told.split("scores ")[1].split("|")[0]))
+    return {"peak": round(used.ru_maxrss / 1024), "seconds": seconds, "drawn": drawn, "regions": regions}
+
+
 def main(report: Path) -> None:
     """Measure every case and write the report."""
     lines = [
@@ -112,11 +162,31 @@ def main(report: Path) -> None:
             f"{told['seconds']:.0f} | {100 * told['forged']:.1f} % | {told['regions']} | {told['runs']:,} |"
         )
         print(lines[-1], flush=True)
+    lines += [
+        "",
+        f"| command | peak, MiB | below {LIMIT} | seconds | regions | pictures |",
+        "|---|---:|---|---:|---:|---:|",
+    ]
+    for case in COMMANDS:
+        lines.append(_commanded(case))
+        print(lines[-1], flush=True)
     report.write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def _commanded(case: str) -> str:
+    told = commanded(case)
+    return (
+        f"| {case} | {told['peak']} | {'yes' if told['peak'] < LIMIT else 'NO'} | {told['seconds']:.0f} | "
+        f"{told['regions']} | {told['drawn']} |"
+    )
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--case":
         print(json.dumps(measure(sys.argv[2])))
+    elif sys.argv[1] == "--prepare":
+        prepare(Path(sys.argv[2]))
+    elif sys.argv[1] == "--command":
+        print(_commanded(sys.argv[2]))
     else:
         main(Path(sys.argv[1]))

@@ -16,6 +16,7 @@ from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConf
 from forgery_rcnn.data import collection, records, splits
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
+from forgery_rcnn.engine import held_out
 from forgery_rcnn.engine.distributed import device_of
 from forgery_rcnn.engine.evaluate import seen
 from forgery_rcnn.engine.precision import autocast
@@ -137,6 +138,8 @@ def open_case(job: Job, screen: Screen) -> Case:
     screen.say(
         f"weights {restored.path}; {len(items)} images, {sum(r.label == 'forged' for r in items)} of them forged"
     )
+    for line in held_out.note(items, restored.meta.get("fitted", {}).get("images", ())):
+        screen.say(line)
     if config.data.cue == "painted_boxes":
         screen.say("note: these weights were trained on images with the true boxes painted in; so are these")
     inference = from_dict(InferenceConfig, restored.meta.get("thresholds", {}))

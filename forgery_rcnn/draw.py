@@ -67,10 +67,20 @@ def headed(figure: Figure, title: str) -> None:
 
 def image(ax: Axes, pixels: np.ndarray, title: str) -> None:
     """(H, W, 3) uint8 on the axes, whose unit is its pixel whatever its size; no ticks."""
-    height, width = pixels.shape[:2]
-    step = -(-max(height, width) // (4 * FINE))
-    ax.imshow(pixels[::step, ::step], interpolation="nearest", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    ax.imshow(_sparse(pixels), interpolation="nearest", extent=_extent(pixels))
     _titled(ax, title)
+
+
+def _sparse(plane: np.ndarray) -> np.ndarray:
+    """(H, W, ...) -> every n-th of its rows and columns, 4 * FINE a side at most; a view: a copy of a large image as
+    matplotlib makes it, in float, would hold gigabytes."""
+    step = -(-max(plane.shape[:2]) // (4 * FINE))
+    return plane[::step, ::step]
+
+
+def _extent(plane: np.ndarray) -> tuple[float, float, float, float]:
+    """(H, W, ...) -> where its edges lie on axes whose unit is the pixel: left, right, bottom, top."""
+    return -0.5, plane.shape[1] - 0.5, plane.shape[0] - 0.5, -0.5
 
 
 def _titled(ax: Axes, title: str) -> None:
@@ -113,8 +123,11 @@ def _outline(ax: Axes, borders: Sequence[Curve], colour: str, style: str) -> Non
         ax.add_collection(line, autolim=False)
 
 
-def overlay(pixels: np.ndarray, truth: np.ndarray | None, prediction: Prediction, title: str) -> Figure:
-    """(H, W, 3) uint8 image, (N, H, W) bool truth or None, Prediction -> image | truth | prediction with boxes | heat map."""
+def overlay(pixels: np.ndarray, truth: Instances | np.ndarray | None, prediction: Prediction, title: str) -> Figure:
+    """(H, W, 3) uint8 image, truth or None, Prediction -> image | truth | prediction with boxes | heat map.
+
+    truth: Instances or (N, H, W) bool. A large image is drawn from a sparse copy, with outlines and boxes in its pixels.
+    """
     figure, axes = panels(4 if truth is not None else 3, 4 if truth is not None else 3, (4.0, 4.2))
     headed(figure, title)
     rest = iter(axes)
@@ -124,7 +137,7 @@ def overlay(pixels: np.ndarray, truth: np.ndarray | None, prediction: Prediction
         image(
             ax, pixels, f"truth: {len(truth)} instance{'s' * (len(truth) != 1)}" if len(truth) else "truth: authentic"
         )
-        outline(ax, Instances.from_masks(truth), TRUTH, "solid")
+        outline(ax, truth if isinstance(truth, Instances) else Instances.from_masks(truth), TRUTH, "solid")
     ax = next(rest)
     count = len(prediction.scores)
     image(ax, pixels, f"prediction: {count} instance{'s' * (count != 1)}" if count else "prediction: authentic")
@@ -138,12 +151,11 @@ def overlay(pixels: np.ndarray, truth: np.ndarray | None, prediction: Prediction
         )
         ax.text(x0, y0, f"{score:.2f}", fontsize=7, color="white", backgroundcolor=FOUND, va="bottom")
     ax = next(rest)
-    image(
-        ax,
-        pixels.mean(axis=2).astype(np.uint8)[:, :, None].repeat(3, 2) // 2 + 100,
-        f"heat map, image score {prediction.image_score:.2f}",
-    )
-    shown = ax.imshow(prediction.heatmap, cmap="inferno", vmin=0, vmax=1, alpha=0.75)
+    pale = (_sparse(pixels).mean(axis=2).astype(np.uint8) // 2 + 100)[:, :, None].repeat(3, 2)
+    ax.imshow(pale, interpolation="nearest", extent=_extent(pixels))
+    _titled(ax, f"heat map, image score {prediction.image_score:.2f}")
+    heat = prediction.heatmap
+    shown = ax.imshow(_sparse(heat), cmap="inferno", vmin=0, vmax=1, alpha=0.75, extent=_extent(heat))
     figure.colorbar(shown, ax=ax, fraction=0.046, label="score x mask probability")
     return figure
 

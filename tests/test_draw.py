@@ -81,6 +81,37 @@ def test_boxes_and_outlines_lie_on_pixel_edges() -> None:
     assert [text.get_text() for text in found.texts] == ["0.90"]
 
 
+def test_overlay_of_a_large_image_is_drawn_from_a_sparse_copy_in_place() -> None:
+    """Every third row and column of 3000 x 4200: heat and picture over all of it, outline and box in its pixels."""
+    size = (3000, 4200)
+    found = prediction(boxed(900, 600, 1000, 800, size), size=size)
+    found.heatmap[900:1000, 600:800] = 1
+    pixels, truth = grey(size), Instances(size, (np.array([[600 * 3000 + 900, 100]]),))
+    pixels[900:1000, 600:800] = 0, 120, 240
+    tracemalloc.start()
+    figure = draw.overlay(pixels, truth, found, "")
+    rendered(figure)
+    assert tracemalloc.get_traced_memory()[1] < 250e6  # at full size 650 MB
+    tracemalloc.stop()
+    *_, marked, heat, _ = figure.axes
+    assert outlines(marked) == [(599.5, 899.5, 799.5, 999.5)]
+    assert outlines(figure.axes[1]) == [(599.5, 899.5, 600.5, 999.5)]
+    pale, warm = (shown.get_array() for shown in heat.images)
+    for shown in heat.images:
+        assert shown.get_extent() == [-0.5, 4199.5, 2999.5, -0.5]
+    assert warm.shape == (1000, 1400) and pale.shape == (1000, 1400, 3) and pale.dtype == np.uint8
+    rows, columns = np.nonzero(np.asarray(warm))
+    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (300, 334, 200, 267)
+    assert pale[300, 200].tolist() == [160] * 3 and pale[0, 0].tolist() == [164] * 3  # half the mean, and 100
+
+
+def test_truth_as_instances_is_drawn_as_its_masks_are() -> None:
+    masks = np.stack([boxed(1, 2, 5, 9), boxed(9, 9, 20, 30)])
+    told = [draw.overlay(grey(), truth, prediction(), "") for truth in (masks, Instances.from_masks(masks))]
+    assert outlines(told[0].axes[1]) == outlines(told[1].axes[1]) == [(1.5, 0.5, 8.5, 4.5), (8.5, 8.5, 29.5, 19.5)]
+    np.testing.assert_array_equal(*(rendered(figure) for figure in told))
+
+
 def test_outline_of_a_region_that_fills_the_image_is_closed() -> None:
     figure = draw.overlay(grey(), np.ones((1, *SIZE), bool), prediction(), "")
     assert outlines(figure.axes[1]) == [(-0.5, -0.5, 39.5, 29.5)]

@@ -83,7 +83,9 @@ def test_every_format_is_written_and_scored(
     forged = shared_root / "train_images/forged"
     flags = ["--images", forged, "--weights", trained, "--out", tmp_path / "out", "--overlays", "0", "--format", name]
     assert encode_submission.main([*map(str, flags), "--settings.team", "us", "--settings.run", "open"]) == 0
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [file]
+    beside = ("test_probs.csv", "val_probs.csv", "one_model.json", "one_model.safetensors")
+    more = {f"open_{part}" for part in beside} if name == "mediaeval_a" else set()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {file, *more}
     capsys.readouterr()
     scored = ["--submission", tmp_path / "out" / file, "--solution", forged, "--json", tmp_path / "s.json"]
     assert scoring.main([*map(str, scored), "--resamples", "0"]) == 0
@@ -115,16 +117,26 @@ def test_several_weights_predict_as_one_with_settings_given(
 
 
 def test_mediaevals_thresholds_are_the_stored_ones_where_none_are_given() -> None:
-    from encode_submission import Written
-    from forgery_rcnn.config import InferenceConfig
+    from forgery_rcnn.submission.written import Written
 
-    stored = InferenceConfig(image_threshold=0.25, mask_threshold=0.75)
     found = [
-        Written(**given).settings(kept)
+        Written(**given).settings(stored)
         for given in ({}, {"threshold": 0.0, "loc_threshold": 1.0})
-        for kept in (stored, InferenceConfig())
+        for stored in ((0.25, 0.75), (0.0, 0.5))
     ]
-    assert [(s.threshold, s.loc_threshold) for s in found] == [(0.25, 0.75), (0.5, 0.5), (0, 1), (0, 1)]
+    assert [(s.threshold, s.loc_threshold) for s in found] == [(0.25, 0.75), (0, 0.5), (0, 1), (0, 1)]
+
+
+def test_a_setting_that_would_change_nothing_is_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import encode_submission
+
+    flags = ["--weights", str(trained), "--out", str(tmp_path / "out"), "--inference.refine.method", "crf"]
+    assert encode_submission.main([*flags, "--inference.close-gaps", "4"]) == 2
+    errors = capsys.readouterr().err
+    assert "--inference.close-gaps, --inference.refine.method: made for models that give a map" in errors
+    assert errors.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

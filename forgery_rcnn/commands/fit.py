@@ -1,18 +1,21 @@
 """Fit thresholds, the mixture of several weights and the refinement to half of the validation images, and store them.
 
-python3 edarnn.py fit                                                    latest weights, the built-in sample
+python3 edarnn.py fit --share 1                                          latest weights, the built-in sample
 python3 edarnn.py fit --weights runs/NAME --data.root ROOT --metric of1 --false-alarms 0.05
 python3 edarnn.py fit --weights runs/A runs/B --rule weighted --out runs/AB/ensemble.json
 
 The images fitted on are noted beside the thresholds: scoring.py refuses to score them, and scores the other half with
---split held_out. The tensors of the weights are not touched.
+--split held_out. The tensors of the weights are not touched. Where the honest estimate, each image with thresholds fitted
+on others, falls below the start, the thresholds of the start stay. Not fitted: the mask threshold of a model that gives
+instances, which predicts by it, and the thresholds by which the members of a vote vote.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,14 +23,15 @@ import numpy as np
 
 from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.cli import described, tyro
-from forgery_rcnn.config import BARE_PTH
+from forgery_rcnn.config import BARE_PTH, InferenceConfig, from_dict
 from forgery_rcnn.errors import InputError, require
 
 if TYPE_CHECKING:
     from forgery_rcnn.data.splits import Member
     from forgery_rcnn.engine.evaluate import Part
-    from forgery_rcnn.engine.fitting import Fitted
+    from forgery_rcnn.engine.fitting import Fitted, Plan
     from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.engine.thresholds import Setting
     from forgery_rcnn.inference.ensemble import Ensemble
 
 
@@ -58,7 +62,8 @@ class Job:
     share: float = 0.5
     """Of the split's groups, so many are fitted on; the rest is for an honest score afterwards."""
     rule: Literal["mean", "vote", "weighted"] | None = None
-    """How several weights are merged; weighted: the mean, with fitted weights. Default as stored, else mean."""
+    """How several weights are merged; weighted: the mean, with fitted weights. Default as stored, else mean. Folds, of which
+    each image is asked of one, know the mean alone."""
     refine: tuple[Literal["crf", "guided", "smoother"], ...] = ("crf", "guided", "smoother")
     """Ways of refinement that are compared with none; one is switched on only where its gain's interval lies above 0.
     Without a name the stored way stays."""
@@ -82,7 +87,6 @@ class Job:
 def main(argv: list[str]) -> int:
     """Returns 0 when thresholds are fitted and stored. Interrupted, it has changed nothing."""
     job = tyro.cli(Job, args=argv, prog="edarnn.py fit", description=described(__doc__))
-    from forgery_rcnn.data import splits
     from forgery_rcnn.engine import evaluate, fitting, held_out
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
@@ -94,22 +98,18 @@ def main(argv: list[str]) -> int:
         raise InputError(f"--rule weighted is about several weights; name more than {found.path}")
     target = fitting.check_target(found, job.out)
     there = evaluate.opened(found, job.data.root, job.data.skip_bad, job.split, screen)
-    if there.voices and job.rule == "weighted":
-        raise InputError(
-            "--rule weighted cannot be fitted to folds, of which each image is asked of one; use mean or vote"
-        )
+    _check(job, found, there)
+    if there.voices:
+        screen.say("note: thresholds are fitted to what single folds say, and will be used on the mean of them all")
     found.to(device_of(job.device))
-    fact_of = dict(zip((record.key for record in there.files.records), there.files.facts, strict=True))
-    members = splits.members(there.items, [fact_of[record.key] for record in there.items])
-    chosen, others = held_out.halves(members, job.share)
+    chosen, others = _halves(job, there)
     screen.say(f"fitting {job.metric} on {len(chosen)} images, {len(others)} of the split are held out")
-    fitted = _fitted(job, found, there, chosen, screen)
+    digests = held_out.digests([member.record for member in chosen])
+    fitted = _fitted(job, found, there, chosen, digests, screen)
     for line in fitting.lines(fitted, found.config):
         screen.say(line)
-    fitting.store(found, target, fitted, held_out.digests([member.record for member in chosen]))
+    fitting.store(found, target, fitted, digests)
     screen.say(f"written: {target}")
-    if not others and job.share < 1:
-        screen.say("note: all images of the split share a case id, a host or a picture, so none could be held out")
     if others and job.split == "validation":
         scored = target if target.suffix == ".json" and not target.with_suffix(".safetensors").exists() else found.path
         root = f" --data.root {job.data.root}" if job.data.root else ""
@@ -117,22 +117,56 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _fitted(job: Job, found: Ensemble, there: Part, chosen: list[Member], screen: Screen) -> Fitted:
+def _check(job: Job, found: Ensemble, there: Part) -> None:
+    """Raises InputError where thresholds fitted this way would be about something else than what they are used on."""
+    rule = job.rule or found.rule
+    if there.voices and rule != "mean":
+        raise InputError(
+            f"--rule {rule} cannot be fitted to folds, of which each image is asked of one; use --rule mean"
+        )
+    if job.split == "all" and any(member.meta.get("data") == there.files.fingerprint for member in found.members):
+        raise InputError(
+            f"--split all: {there.files.root} is what the weights were trained on, scores on it flatter; use --split validation"
+        )
+
+
+def _halves(job: Job, there: Part) -> tuple[list[Member], list[Member]]:
+    """The members to fit on, and the rest. Raises InputError where a rest was asked for and none is left."""
+    from forgery_rcnn.data import splits
+    from forgery_rcnn.engine import held_out
+
+    fact_of = dict(zip((record.key for record in there.files.records), there.files.facts, strict=True))
+    members = splits.members(there.items, [fact_of[record.key] for record in there.items])
+    chosen, others = held_out.halves(members, job.share)
+    if not others and job.share < 1:
+        groups = len({member.group for member in members})
+        raise InputError(
+            f"--share {job.share:g}: the split is {groups} group{'s' * (groups > 1)} of {len(members)} images that share a case "
+            "id, a host or a picture, none is left to score; pass --share 1 to fit on all, or another --data.root"
+        )
+    return chosen, others
+
+
+def _fitted(
+    job: Job, found: Ensemble, there: Part, chosen: list[Member], digests: Sequence[str], screen: Screen
+) -> Fitted:
     """Predict the chosen images once, and search."""
     from forgery_rcnn.data import splits
     from forgery_rcnn.engine import fitting, thresholds
     from forgery_rcnn.engine.kept import Kept
-    from forgery_rcnn.engine.outcomes import Goal
     from forgery_rcnn.engine.precision import autocast
 
-    weights = np.array([member.weight for member in found.members])
-    start = thresholds.Setting(tuple((weights / weights.sum()).tolist()), found.config)
-    along = thresholds.axes(found.gives, job.metric, found.rule if len(weights) > 1 else "mean")
-    if job.rule == "weighted":
-        kinds = {member.model.gives for member in found.members}
-        along = thresholds.shares(len(weights), "alike" if len(kinds) == 1 else "mixed") + along
-    methods = job.refine if found.gives == "map" else ()
-    plan = fitting.Plan(Goal(job.metric, job.false_alarms), along, methods, Resampling(job.resamples, job.seed))
+    plan = _plan(job, found, chosen)
+    start = thresholds.Setting(_shares([member.weight for member in found.members]), found.config)
+    if not found.fitted.isdisjoint(digests):
+        start = _unfitted(job, found, plan)
+        screen.say(
+            "note: thresholds were fitted on some of these images before; the search starts from those of training"
+        )
+    if found.rule == "vote" and any(not member.fitted.isdisjoint(digests) for member in found.members):
+        screen.say(
+            "note: the members vote by thresholds of their own that know some of these images: every score flatters"
+        )
     place = {member.record.key: number for number, member in enumerate(chosen)}
     parts = splits.folds(chosen, fitting.FOLDS, job.seed)
     folds = [np.array(sorted(place[member.record.key] for member in part)) for part in parts if part]
@@ -143,3 +177,37 @@ def _fitted(job: Job, found: Ensemble, there: Part, chosen: list[Member], screen
                 kept.add(member.record)
                 advance()
         return fitting.fit(kept, start, folds, plan)
+
+
+def _plan(job: Job, found: Ensemble, chosen: list[Member]) -> Plan:
+    from forgery_rcnn.engine import fitting, thresholds
+    from forgery_rcnn.engine.outcomes import Goal
+
+    along = thresholds.axes(found.gives, job.metric, found.rule if len(found.members) > 1 else "mean")
+    if job.rule == "weighted":
+        kinds = {member.model.gives for member in found.members}
+        along = thresholds.shares(len(found.members), "alike" if len(kinds) == 1 else "mixed") + along
+    methods = job.refine if found.gives == "map" else ()
+    groups = np.array([member.group for member in chosen])
+    return fitting.Plan(Goal(job.metric, job.false_alarms), along, methods, Resampling(job.resamples, job.seed), groups)
+
+
+def _unfitted(job: Job, found: Ensemble, plan: Plan) -> Setting:
+    """What was stored before anything was fitted, as far as it is searched: what the first member's training was set to."""
+    from forgery_rcnn.engine import thresholds
+    from forgery_rcnn.inference.members import of_votes
+
+    trained = from_dict(InferenceConfig, found.members[0].meta.get("config", {}).get("inference", {}))
+    if found.rule == "vote" and len(found.members) > 1:
+        trained = of_votes(trained)
+    names = {"image_threshold", *(axis.name for axis in plan.axes)} & vars(trained).keys()
+    config = replace(found.config, **{name: getattr(trained, name) for name in names})
+    if plan.methods:
+        config = replace(config, refine=replace(config.refine, method=trained.refine.method))
+    weights = [1.0 if job.rule == "weighted" else member.weight for member in found.members]
+    return thresholds.Setting(_shares(weights), config)
+
+
+def _shares(weights: Sequence[float]) -> tuple[float, ...]:
+    """-> the same, adding up to 1."""
+    return tuple((np.array(weights) / np.sum(weights)).tolist())

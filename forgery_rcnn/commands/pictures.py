@@ -75,9 +75,8 @@ def _draw(job: Job, member: Member, fitted: Collection[str], out: Path, screen: 
         pictures.Shown(draw.file_name(i, record.case_id).removesuffix(".png"), evaluate.seen(record, data))
         for i, record in enumerate(chosen, start=1)
     ]
-    known = len(chosen) - len(held_out.unseen(chosen, fitted))
-    if known:
-        screen.say(f"note: the thresholds were fitted on {known} of these {len(shown)} images: their scores flatter")
+    for line in held_out.note(chosen, fitted):
+        screen.say(line)
     drawn = 0
     log = next((log for folder in member.path.parents[:2] if (log := folder / "log.jsonl").is_file()), None)
     if log is not None:

@@ -185,11 +185,11 @@ def _verdict(found: Fitted) -> str:
         return "too few groups of images for an honest estimate; score other images"
     if math.isnan(found.gain.value):
         return "the metric is not defined on these images"
-    said = f"on images not fitted on, expect {found.crossed.score}, {found.gain} more than at the start"
-    if found.gain.value < 0:
-        kept = found.before.false_alarms > _limit(found.goal)
-        said += ", which flags too many" if kept else ": the thresholds of the start are kept"
     limit = _limit(found.goal)
+    said = f"on images not fitted on, expect {found.crossed.score}, {found.gain} against the start"
+    if found.gain.value < 0:
+        flags = found.before.false_alarms > limit
+        said += ", which flags more than asked" if flags else "; the thresholds of the start are kept"
     if found.crossed.false_alarms > limit:
         said += (
             f"; there {found.crossed.false_alarms:.1%} of authentic images are flagged, more than the {limit:.1%} asked"

@@ -38,6 +38,14 @@ def unseen(items: Sequence[Record], fitted: Collection[str]) -> list[Record]:
     return [r for r, known in zip(items, digests(items), strict=True) if known not in fitted] if fitted else list(items)
 
 
+def note(items: Sequence[Record], fitted: Collection[str]) -> list[str]:
+    """The line to print where scores are shown, not reported, of images that were fitted on; [] where there are none."""
+    known = len(items) - len(unseen(items, fitted))
+    return [f"note: the thresholds were fitted on {known} of these {len(items)} images: their scores flatter"] * bool(
+        known
+    )
+
+
 def check(items: Sequence[Record], fitted: Collection[str], weights: Path) -> None:
     """Raises InputError where an image of `items` is one that the thresholds of `weights` were fitted on."""
     known = len(items) - len(unseen(items, fitted))

@@ -18,7 +18,7 @@ from forgery_rcnn.inference.members import RULES as RULES
 from forgery_rcnn.inference.members import Ensemble as Ensemble
 from forgery_rcnn.inference.members import Member as Member
 from forgery_rcnn.inference.members import Rule as Rule
-from forgery_rcnn.inference.members import of_votes
+from forgery_rcnn.inference.members import of_votes as of_votes
 from forgery_rcnn.models import weights
 
 FILE = "ensemble.json"

@@ -36,6 +36,11 @@ class Member:
     path: Path
     meta: Mapping[str, Any]
 
+    @property
+    def fitted(self) -> frozenset[str]:
+        """Digests of the images that its thresholds were fitted on, see engine.held_out."""
+        return _fitted(self.meta)
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -68,15 +73,16 @@ class Ensemble:
     @property
     def fitted(self) -> frozenset[str]:
         """Content digests of the images that any threshold in it was fitted on, see engine.held_out."""
-        metas = [self.meta, *(member.meta for member in self.members)]
-        return frozenset(name for meta in metas for name in meta.get("fitted", {}).get("images", ()))
+        return _fitted(self.meta).union(*(member.fitted for member in self.members))
 
     @property
-    def call(self) -> float:
-        """The image score from which an image is called forged where that alone is asked: the image threshold; CALL
-        where that is 0, which lets everything through, unless it was fitted to such calls."""
-        fitted = self.meta.get("fitted", {}).get("metric") in CALLS
-        return self.config.image_threshold if fitted else self.config.image_threshold or CALL
+    def thresholds(self) -> tuple[float, float]:
+        """From which image score an image is called forged where that alone is asked, and from which value a pixel is.
+
+        An image threshold of 0 lets everything through, so CALL stands in, unless 0 was fitted to such calls.
+        """
+        own, fitted = self.config.image_threshold, self.meta.get("fitted", {}).get("metric") in CALLS
+        return own if own or fitted else CALL, self.config.mask_threshold
 
     def to(self, device: torch.device) -> Ensemble:
         """The same, its models moved to the device."""
@@ -125,3 +131,7 @@ class Ensemble:
 def of_votes(config: InferenceConfig) -> InferenceConfig:
     """Settings of one model -> of a vote. Its thresholds are about its own scores, and it has voted by them."""
     return replace(config, **VOTES)
+
+
+def _fitted(meta: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(meta.get("fitted", {}).get("images", ()))

@@ -28,9 +28,10 @@ def mean(predictions: Iterable[Prediction], weights: Sequence[float], gives: Lit
     prediction is its own mean.
 
     map: the mean of heat maps and image scores, no instances (pipeline.finished makes them); each prediction is let go
-    before the next is asked for. instances: those that overlap are averaged: a pixel belongs where half or more of the
-    weight of those that saw the region says so, the box is their mean, and the score the mean over all predictions, 0
-    where one did not see it. Raises InputError where a weight is not positive.
+    before the next is asked for. instances: those that overlap are averaged: a pixel belongs where more than half of the
+    weight of those that saw the region says so, and at just half where the surest of them does (of two equal ones its
+    mask is the answer, not their union); the box is their mean, and the score the mean over all predictions, 0 where one
+    did not see it. Raises InputError where a weight is not positive.
     """
     shares = _shares(weights)
     if len(shares) == 1:
@@ -42,7 +43,10 @@ def mean(predictions: Iterable[Prediction], weights: Sequence[float], gives: Lit
     regions = []
     for group in groups(members):
         own = shares[list(group)]
-        regions.append(_averaged(members, group, own, own.sum() / 2 - EXACT, 1.0))
+        # Where the weights are even the group's first decides, its best.
+        decided = own + np.eye(len(own))[0] * 2 * EXACT
+        pixels = covered(_masks(members, group), decided, own.sum() / 2 + EXACT)
+        regions.append(_averaged(members, group, pixels, own, 1.0))
     return _sorted(_mean_map(members, shares), regions)
 
 
@@ -75,7 +79,8 @@ def vote(
     for group in groups(members):
         own = shares[list(group)]
         if own.sum() > 0.5 + EXACT:
-            regions.append(_averaged(members, group, own, 0.5 + EXACT, own.sum()))
+            pixels = covered(_masks(members, group), own, 0.5 + EXACT)
+            regions.append(_averaged(members, group, pixels, own, own.sum()))
     return _sorted(heat, regions)
 
 
@@ -93,8 +98,8 @@ def _votes(
 def groups(predictions: Sequence[Prediction]) -> list[Group]:
     """Instances of several predictions of one image -> those that are the same region, by falling score of their best.
 
-    In the order of their scores each joins the group whose best instance it overlaps most, by an IoU of SAME or more,
-    among those without an instance of its own prediction; or else begins one.
+    In the order of their scores each joins the group whose best instance, its first, it overlaps most, by an IoU of SAME
+    or more, among those without an instance of its own prediction; or else begins one.
     """
     each = [(member, index) for member, found in enumerate(predictions) for index in range(len(found.scores))]
     if not each:
@@ -129,12 +134,17 @@ def _shares(weights: Sequence[float]) -> np.ndarray:
     return np.asarray(weights, np.float64) / np.sum(weights)
 
 
-def _averaged(predictions: Sequence[Prediction], group: Group, own: np.ndarray, least: float, whole: float) -> Region:
-    """-> the pixels whose weight is `least` or more, the mean box, and the score, of a `whole` of which `own` is a part."""
-    masks = [predictions[member].instances.runs[index] for member, index in group.items()]
+def _masks(predictions: Sequence[Prediction], group: Group) -> list[rle.Runs]:
+    return [predictions[member].instances.runs[index] for member, index in group.items()]
+
+
+def _averaged(
+    predictions: Sequence[Prediction], group: Group, pixels: rle.Runs, own: np.ndarray, whole: float
+) -> Region:
+    """-> the pixels, the mean box, and the score, of a `whole` of which the weights `own` of the group are a part."""
     boxes = np.array([predictions[member].boxes[index] for member, index in group.items()], np.float64)
     scores = [float(predictions[member].scores[index]) for member, index in group.items()]
-    return covered(masks, own, least), own @ boxes / own.sum(), float(own @ scores / whole)
+    return pixels, own @ boxes / own.sum(), float(own @ scores / whole)
 
 
 def _overlaps(masks: Sequence[rle.Runs]) -> np.ndarray:

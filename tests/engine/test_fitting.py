@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from forgery_rcnn.bootstrap import Resampling
+from forgery_rcnn.commands import fit as command
 from forgery_rcnn.config import DataConfig, InferenceConfig, ModelConfig, Refine, RunConfig, to_dict
 from forgery_rcnn.data import collection, records, splits
 from forgery_rcnn.engine import evaluate, fitting, held_out, kept, outcomes, thresholds
@@ -20,6 +22,7 @@ from forgery_rcnn.engine.evaluate import Part
 from forgery_rcnn.engine.outcomes import Goal, Outcomes
 from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.engine.thresholds import Setting, chosen, gates
+from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference import ensemble, refine
 from forgery_rcnn.instances import Instances, Prediction
 from forgery_rcnn.models import weights, zoo
@@ -60,9 +63,20 @@ def test_a_threshold_settles_who_is_flagged() -> None:
     assert outcomes.score(settled, "of1") == pytest.approx(0.45)
     assert outcomes.score(settled, "f1") == 0.5
     assert outcomes.false_alarm_rate(settled) == 0.5
-    assert outcomes.interval(settled, "of1", Resampling(50)).value == pytest.approx(0.45)
-    interval = outcomes.interval(settled, "f1", Resampling(200))
+    how = (np.arange(4), Resampling(200))
+    assert outcomes.interval(lambda i: outcomes.score(settled.only(i), "of1"), *how).value == pytest.approx(0.45)
+    interval = outcomes.interval(lambda i: outcomes.score(settled.only(i), "f1"), *how)
     assert interval.value == 0.5 and interval.low < 0.5 < interval.high
+
+
+def test_images_of_one_group_are_drawn_together() -> None:
+    """Twenty twins that score 1 and twenty that score 0 are two witnesses, not forty: of two drawn both may score 1."""
+    values = np.repeat([1.0, 0.0], 20)
+    alone = outcomes.interval(lambda i: values[i].mean(), np.arange(40), Resampling(400))
+    twins = outcomes.interval(lambda i: values[i].mean(), np.repeat([7, 3], 20), Resampling(400))
+    assert (twins.value, twins.low, twins.high, twins.count) == (0.5, 0, 1, 40)
+    assert 0.3 < alone.low < 0.5 < alone.high < 0.7 and (alone.value, alone.count) == (0.5, 40)
+    assert np.isnan(outcomes.interval(lambda i: values[i].mean(), np.zeros(40, int), Resampling(9)).low)
 
 
 def test_no_image_has_no_score() -> None:
@@ -152,8 +166,9 @@ START = Setting((1.0,), InferenceConfig())
 
 
 def plan(goal: Goal, methods: tuple[str, ...] = ()) -> fitting.Plan:
-    """The mask threshold is searched, and the image threshold with it."""
-    return fitting.Plan(goal, thresholds.axes("map", goal.metric, "mean")[:1], methods, Resampling(200))
+    """The mask threshold is searched, and the image threshold with it; each image is a group."""
+    along = thresholds.axes("map", goal.metric, "mean")[:1]
+    return fitting.Plan(goal, along, methods, Resampling(200), np.arange(60))
 
 
 def test_the_search_finds_what_is_best() -> None:
@@ -209,6 +224,52 @@ def test_the_honest_estimate_of_noise_is_below_the_fitted_score() -> None:
     assert any("fitted thresholds (flatters)" in line for line in lines)
 
 
+def torn(settings: Sequence[Setting], authentic: int = 0) -> list[Outcomes]:
+    """Two folds of twenty that want opposite masks: what suits the first is worth 0.3 to the other, and 0 the other way."""
+    out = []
+    for setting in settings:
+        at = setting.config.mask_threshold
+        one, other = (1, 0.3) if at < 0.375 else (0, 1) if at > 0.625 else (0.6, 0.6)
+        half = authentic // 2
+        forged = np.r_[np.ones(20), np.zeros(half), np.ones(20), np.zeros(half)]
+        values = np.r_[np.full(20, one), np.zeros(half), np.full(20, other), np.zeros(half)]
+        out.append(told(forged, np.where(forged > 0, 0.9, 0.4), values))
+    return out
+
+
+def test_what_only_flatters_is_not_stored() -> None:
+    found = fitting.fit(torn, START, [np.arange(20), np.arange(20, 40)], plan(Goal("of1")))
+    assert (found.before.score.value, found.after.score.value) == (pytest.approx(0.6), pytest.approx(0.65))
+    assert found.crossed.score.value == pytest.approx(0.15) and found.setting == START
+    assert found.gain.value == pytest.approx(-0.45) and found.gain.low < -0.45 < found.gain.high < 0
+    assert "; the thresholds of the start are kept" in fitting.lines(found, START.config)[-1]
+    assert fitting.as_json(found, [])["gain"]["value"] == found.gain.value
+
+
+def test_a_start_that_flags_more_than_asked_is_not_kept() -> None:
+    found = fitting.fit(
+        lambda settings: torn(settings, 2), START, [np.arange(21), np.arange(21, 42)], plan(Goal("of1", 0.0))
+    )
+    assert found.gain.value < 0 and found.before.false_alarms == 1 and found.crossed.false_alarms == 0
+    assert found.setting.config.mask_threshold < 0.375 and 0.4 < found.setting.config.image_threshold < 0.9
+    assert ", which flags more than asked" in fitting.lines(found, START.config)[-1]
+
+
+def test_a_start_that_is_better_with_refinement_stays() -> None:
+    """Too few images differ for refinement to be believed, and yet without it the images would score less."""
+    stored = Setting((1.0,), InferenceConfig(mask_threshold=0.25, image_threshold=0.5, refine=Refine("crf")))
+    found = fitting.fit(synthetic(12), stored, folds_of(12), plan(Goal("of1"), ("crf",)))
+    assert found.setting == stored and found.after.score.value == found.before.score.value
+
+
+def test_what_is_not_searched_is_said() -> None:
+    lines = fitting.lines(fitting.fit(synthetic(20), START, folds_of(20), plan(Goal("of1"))), START.config)
+    said = {line.split()[0]: line for line in lines}
+    assert said["mask_threshold"].endswith("0.5 -> 0.25") and said["refinement"].split() == ["refinement", "none"]
+    assert said["min_area"].split() == ["min_area", "16", "(not", "searched)"]
+    assert "searched" not in said["image_threshold"]
+
+
 def test_one_group_has_no_honest_estimate() -> None:
     found = fitting.fit(synthetic(8), START, [np.arange(8)], plan(Goal("of1")))
     assert found.crossed is None
@@ -236,6 +297,10 @@ def test_calls_move_the_image_threshold_alone() -> None:
     assert 0.25 < found.setting.config.image_threshold < 0.75 and found.refinement == {}
     assert replace(found.setting.config, image_threshold=0) == START.config
     assert (found.before.score.value, found.after.score.value) == (pytest.approx(2 / 3), 1)
+    refined = Setting((1.0,), InferenceConfig(refine=Refine("guided")))
+    found = fitting.fit(synthetic(40), refined, folds_of(40), plan(Goal("f1"), ("crf",)))
+    assert found.setting.config.refine.method == "guided"
+    assert "  refinement        guided" in fitting.lines(found, refined.config)
 
 
 # ---- on images --------------------------------------------------------------------------------------------------
@@ -324,10 +389,16 @@ def test_halves_share_no_group_and_never_depend_on_the_order(root: Path) -> None
 
 def test_an_image_is_known_again_under_another_name(root: Path, tmp_path: Path, refused: Refused) -> None:
     items = records.scan(root)
-    copy = shutil.copy(items[0].image, tmp_path / "copy.png")
-    assert held_out.digest(Path(copy)) == held_out.digest(items[0].image) and len(held_out.digest(Path(copy))) == 16
+    pixels = records.load(items[0]).pixels
+    copy = tmp_path / "copy.bmp"
+    Image.fromarray(pixels).save(copy)
+    assert [held_out.digest(pixels)] == held_out.digests([replace(items[0], image=copy)])
+    assert len(held_out.digest(pixels)) == 16
+    assert held_out.digest(pixels) == held_out.digest(np.asfortranarray(pixels)) != held_out.digest(pixels ^ 1)
+    black = [np.zeros((*size, 3), np.uint8) for size in ((2, 3), (3, 2), (1, 6), (1, 1))]
+    assert len({held_out.digest(each) for each in black}) == 4  # the same bytes in another shape are another picture
     fitted = set(held_out.digests(items[:2]))
-    assert held_out.unseen([replace(items[0], image=Path(copy)), items[2]], fitted) == [items[2]]
+    assert held_out.unseen([replace(items[0], image=copy), items[2]], fitted) == [items[2]]
     held_out.check(items[2:], fitted, Path("w"))
     with refused("w: its thresholds were fitted on 2 of these 24 images", "--split held_out"):
         held_out.check(items, fitted, Path("w"))
@@ -377,8 +448,13 @@ def test_fitted_thresholds_are_stored_and_their_images_never_scored(
         encode_submission.main([*map(str, flags), "--weights", str(own / "dense"), "--out", str(tmp_path / "out")]) == 0
     )
     printed = capsys.readouterr().out
-    assert "not scored: 3 images, the thresholds were fitted on them" in printed
+    assert "note: the thresholds were fitted on 3 of these 12 images; a score on them would flatter" in printed
     assert "images 9 (forged 9, authentic 0)" in printed and "submission.csv: 12 images" in printed
+    del flags[2:4]  # without the truth it is said too: somebody else may score the file
+    assert (
+        encode_submission.main([*map(str, flags), "--weights", str(own / "dense"), "--out", str(tmp_path / "out")]) == 0
+    )
+    assert "the thresholds were fitted on 3 of these 12 images" in capsys.readouterr().out
 
 
 def test_nothing_is_left_to_score_when_all_were_fitted_on(
@@ -388,7 +464,8 @@ def test_nothing_is_left_to_score_when_all_were_fitted_on(
 
     there = ["--data.root", str(root)]
     assert fit("--weights", own / "boxes", *there, "--share", "1", "--metric", "f1", "--false-alarms", "0") == 0
-    assert "honest score" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "honest score" not in printed and "mask_threshold    0.5  (not searched)" in printed
     assert scoring.main(["--weights", str(own / "boxes"), *there, "--split", "held_out"]) == 2
     assert "fitted on the whole split" in capsys.readouterr().err
 
@@ -432,9 +509,62 @@ def test_folds_are_fitted_and_scored_out_of_fold(own: Path, root: Path, capsys: 
     assert "each image is predicted by those not trained on it" in printed
     assert fit("--weights", own, *there, "--rule", "weighted") == 2
     assert "--rule weighted cannot be fitted to folds" in capsys.readouterr().err
+    assert fit("--weights", own, *there, "--rule", "vote") == 2
+    assert "--rule vote cannot be fitted to folds" in capsys.readouterr().err
+    assert "fitted" not in json.loads((own / "ensemble.json").read_text())
+    assert scoring.main(["--weights", str(own), *there, "--resamples", "0", "--rule", "vote"]) == 0
+    capsys.readouterr()
     assert fit("--weights", own, *there, "--refine") == 0
-    assert "note: the members are folds" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "note: the members are folds" in printed and "will be used on the mean of them all" in printed
     assert json.loads((own / "ensemble.json").read_text())["fitted"]["images"]
+
+
+def test_a_second_fit_does_not_begin_where_the_first_ended(
+    own: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the honest estimate would have seen the images that it is estimated on."""
+    path, flags = own / "dense/model.json", ["--weights", own / "dense", "--data.root", root, "--refine"]
+    assert fit(*flags) == 0
+    assert "note: thresholds were fitted on some of these images before" not in capsys.readouterr().out
+    told = []
+    for at in (0.9, 0.1):
+        stored = json.loads(path.read_text())
+        stored["thresholds"] |= {"mask_threshold": at, "image_threshold": 0.99, "score_threshold": at}
+        path.write_text(json.dumps(stored))
+        assert fit(*flags) == 0
+        assert "note: thresholds were fitted on some of these images before" in capsys.readouterr().out
+        told.append(json.loads(path.read_text()))
+    assert told[0] == told[1]
+
+
+def test_voters_that_know_the_images_are_named(own: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(own / "dense", own / "twin")
+    stored = json.loads((own / "twin/model.json").read_text())
+    digests = held_out.digests(records.scan(root))
+    (own / "twin/model.json").write_text(json.dumps({**stored, "fitted": {"images": digests}}))
+    flags = ["--weights", own / "dense", own / "twin", "--data.root", root, "--refine", "--metric", "f1"]
+    assert fit(*flags, "--rule", "vote", "--out", own / "both/ensemble.json") == 0
+    assert "note: the members vote by thresholds of their own that know" in capsys.readouterr().out
+    assert fit(*flags, "--rule", "mean", "--out", own / "other/ensemble.json") == 0
+    assert "vote by" not in capsys.readouterr().out
+
+
+def test_nothing_is_fitted_where_it_would_be_useless(own: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (own / "dense/model.json").read_bytes()
+    there = ["--weights", own / "dense", "--data.root", root]
+    for flags, said in (
+        (["--split", "all"], "is what the weights were trained on, scores on it flatter; use --split validation"),
+        (["--share", "0.99"], "--share 0.99: the split is 6 groups of 12 images"),
+    ):
+        assert fit(*there, *flags) == 2
+        errors = capsys.readouterr().err
+        assert said in errors and errors.count("\n") == 1
+    assert (own / "dense/model.json").read_bytes() == before
+    found = ensemble.load([str(own / "dense")], ModelConfig())
+    part = evaluate.opened(found, root, False, "validation", Screen(None))
+    with pytest.raises(InputError, match=r"the split is 1 group of 2 images .* pass --share 1"):
+        command._halves(command.Job(), replace(part, items=[part.items[0], part.items[6]]))
 
 
 def test_an_interrupted_fit_changes_nothing(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,3 +593,10 @@ def test_what_does_not_go_together_is_one_line(flags: list[str], said: str, caps
     assert main(["fit", *flags]) == 2
     errors = capsys.readouterr().err
     assert said in errors and errors.count("\n") == 1
+
+
+def test_scores_that_are_shown_of_fitted_images_come_with_a_note(shared_root: Path) -> None:
+    items = records.scan(shared_root)[:4]
+    assert held_out.note(items, ()) == [] == held_out.note(items, ["0" * 16])
+    (line,) = held_out.note(items, held_out.digests(items[:3]))
+    assert line == "note: the thresholds were fitted on 3 of these 4 images: their scores flatter"

@@ -78,8 +78,48 @@ def test_a_vote_asks_each_member_by_its_own_threshold() -> None:
     assert found.instances.masks().tolist() == [[[True, True], [False, True]]]
     assert found.image_score == 1
     assert three.predict(IMAGE).instances.masks().tolist() == [[[False, True], [False, True]]]
-    generous = replace(three, config=InferenceConfig(mask_threshold=0.2, min_area=1))  # no third of the votes is enough
-    assert generous.predict(IMAGE).instances.masks().tolist() == [[[False, True], [False, True]]]
+
+
+def test_no_members_threshold_overrules_a_vote() -> None:
+    """Two of three say that the image is forged, and where: a share of 2/3, of which nobody's own thresholds know."""
+    yes, no = Says([[0.9, 0.1], [0.1, 0.9]], 0.9), Says([[0.1, 0.1], [0.1, 0.1]], 0.1)
+    for gives in ("map", "instances"):
+        say = [Says(each.heatmap, each.score, gives) for each in (yes, yes, no)]
+        strict = InferenceConfig(0.7, 0.8, image_threshold=0.7, min_area=1)
+        three = together(*((each, 1) for each in say), rule="vote", config=strict)
+        found = replace(three, config=ensemble.of_votes(strict))
+        assert (found.config.min_area, found.config.mask_threshold, found.thresholds) == (1, 0.5, (0.5, 0.5))
+        told = found.predict(IMAGE)
+        assert told.instances.union().tolist() == [[0, 1], [3, 1]] and told.image_score == pytest.approx(2 / 3)
+        # Given on the command line a threshold is each member's: with this one nobody calls the image forged any more.
+        asked = found.over(InferenceOver(image_threshold=0.95, mask_threshold=0.2).over)
+        assert asked.config == found.config and asked.members[0].config.mask_threshold == 0.2
+        assert len(asked.predict(IMAGE).instances) == 0 and asked.predict(IMAGE).image_score == 0
+        alone = found.only([1])
+        assert alone.config == strict and len(alone.predict(IMAGE).instances) > 0
+
+
+def test_candidates_are_made_one_after_the_other() -> None:
+    asked = []
+
+    class Counts(Says):
+        def predict(self, images: Sequence[np.ndarray], mask_threshold: float) -> list[Prediction]:
+            asked.append(self.score)
+            return super().predict(images, mask_threshold)
+
+    pair = together((Counts([[1, 0], [0, 0]], 0.25), 1), (Counts([[0, 0], [0, 1]], 0.5), 1))
+    found = pair.candidates(IMAGE)
+    assert asked == [] and next(found).image_score == 0.25 and asked == [0.25]
+    assert next(found).image_score == 0.5 and next(found, None) is None
+
+
+def test_the_threshold_of_calls_is_the_one_fitted_to_them() -> None:
+    """0 lets everything through, which nobody means by it unless it was fitted to such calls."""
+    found = together((Says([[1, 0], [0, 0]], 0.5), 1), config=InferenceConfig(mask_threshold=0.75))
+    assert found.thresholds == (0.5, 0.75)
+    assert replace(found, meta={"fitted": {"metric": "of1", "images": []}}).thresholds == (0.5, 0.75)
+    assert replace(found, meta={"fitted": {"metric": "f1", "images": []}}).thresholds == (0, 0.75)
+    assert found.over(InferenceOver(image_threshold=0.25).over).thresholds == (0.25, 0.75)
 
 
 def test_members_of_both_kinds_are_merged_by_their_maps() -> None:
@@ -165,8 +205,29 @@ def test_written_and_read_it_says_the_same_wherever_it_lies(own: Path, tmp_path:
 def test_without_thresholds_the_first_members_are_taken(own: Path) -> None:
     ensemble.write(own / "e.json", [(own / name / "model.safetensors", 1.0) for name in "ba"], "vote")
     found = ensemble.load([str(own / "e.json")], ModelConfig())
-    assert (found.config.mask_threshold, found.rule) == (0.6, "vote")
-    assert ensemble.load([str(own / "e.json")], ModelConfig(), "mean").rule == "mean"
+    assert (found.config.mask_threshold, found.rule) == (0.5, "vote")
+    mean = ensemble.load([str(own / "e.json")], ModelConfig(), "mean")
+    assert (mean.config.mask_threshold, mean.rule) == (0.6, "mean")
+
+
+def test_thresholds_fitted_to_votes_are_for_votes_alone(own: Path) -> None:
+    config = InferenceConfig(score_threshold=0.75, image_threshold=0.4, close_gaps=4)
+    files, told = [(own / name / "model.safetensors", 1.0) for name in "ab"], {"images": ["33"]}
+    for rule, more, asked, expected in (
+        ("vote", {"fitted": told}, None, config),
+        ("vote", {"fitted": told}, "mean", InferenceConfig(mask_threshold=0.4, views=("identity", "rot90"))),
+        ("vote", {}, None, ensemble.of_votes(config)),
+        ("vote", {}, "mean", config),
+        ("mean", {"fitted": told}, "vote", ensemble.of_votes(config)),
+        ("mean", {"fitted": told}, None, config),
+    ):
+        ensemble.write(own / "e.json", files, rule, config, **more)
+        assert ensemble.load([str(own / "e.json")], ModelConfig(), asked).config == expected
+    assert ensemble.of_votes(config).close_gaps == 4
+    several = ensemble.load([str(own / name) for name in "cab"], ModelConfig(), "vote").config
+    assert (several.score_threshold, several.mask_threshold, several.min_area) == (0, 0.5, 0)
+    alone = ensemble.load([str(own / "c")], ModelConfig(), "vote").config
+    assert alone.score_threshold == 0.1
 
 
 def test_several_names_weigh_the_same_and_the_first_decides(own: Path) -> None:
@@ -183,6 +244,8 @@ def test_what_any_member_was_fitted_on_is_known(runs: Path, own: Path) -> None:
     files = [(own / "a/model.safetensors", 1.0), (own / "b/model.safetensors", 1.0)]
     ensemble.write(own / "ensemble.json", files, "mean", fitted={"images": ["33"]})
     assert ensemble.load([str(own)], ModelConfig()).fitted == {"22", "33"}
+    for names in (["c", "."], [".", "c"]):  # whoever is named first
+        assert ensemble.load([str(own / name) for name in names], ModelConfig()).fitted == {"11", "22", "33"}
 
 
 def test_bare_weights_can_be_members(own: Path, tiny_model: ModelConfig) -> None:
@@ -214,6 +277,31 @@ def other_rule(own: Path) -> None:
     (own / "ensemble.json").write_text(json.dumps({**told, "rule": "median"}))
 
 
+def wrong_threshold(own: Path) -> None:
+    told = json.loads((own / "ensemble.json").read_text())
+    (own / "ensemble.json").write_text(json.dumps({**told, "thresholds": {"mask_threshold": 7}}))
+
+
+def no_thresholds(own: Path) -> None:
+    told = json.loads((own / "ensemble.json").read_text())
+    (own / "ensemble.json").write_text(json.dumps({**told, "thresholds": {"refine": None}}))
+
+
+def wrong_fitted(own: Path) -> None:
+    told = json.loads((own / "ensemble.json").read_text())
+    (own / "ensemble.json").write_text(json.dumps({**told, "fitted": [1]}))
+
+
+def members_fitted(own: Path) -> None:
+    told = json.loads((own / "b/model.json").read_text())
+    (own / "b/model.json").write_text(json.dumps({**told, "fitted": {"images": [1]}}))
+
+
+def members_threshold(own: Path) -> None:
+    told = json.loads((own / "b/model.json").read_text())
+    (own / "b/model.json").write_text(json.dumps({**told, "thresholds": {"mask_treshold": 0.5}}))
+
+
 def cut_member(own: Path) -> None:
     path = own / "b/model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
@@ -236,6 +324,11 @@ def other_member(own: Path) -> None:
         (other_json, ("ensemble.json: not an ensemble",)),
         (a_list, ("ensemble.json: not a JSON object",)),
         (other_rule, ("one of the rules mean, vote",)),
+        (wrong_threshold, ("ensemble.json: inference.mask_threshold is 7",)),
+        (no_thresholds, ("ensemble.json: its thresholds are not settings",)),
+        (wrong_fitted, ("ensemble.json: `fitted` does not list",)),
+        (members_fitted, ("b/model.json: `fitted` does not list",)),
+        (members_threshold, ("b/model.json: InferenceConfig has no setting mask_treshold",)),
         (cut_member, ("b/model.safetensors is damaged or has changed",)),
         (lose_member, ("b/model.safetensors is missing",)),
         (other_member, ("b/model.safetensors is damaged or has changed",)),
@@ -288,3 +381,18 @@ def test_settings_given_reach_the_members_and_the_whole(runs: Path) -> None:
         assert (config.tiling.mode, config.tiling.sides, config.tiling.overlap) == ("auto", (64,), 0.25)
         assert (config.refine.method, config.refine.spatial) == ("guided", 10)
     assert InferenceOver().over(found.config) == found.config
+
+
+def test_settings_that_count_for_maps_alone_are_refused_for_instances(refused: Refused) -> None:
+    for given, said in (
+        (
+            InferenceOver(refine=RefineOver("crf", spatial_at=0)),
+            "--inference.refine.method, --inference.refine.spatial-at",
+        ),
+        (InferenceOver(close_gaps=0), "--inference.close-gaps"),
+        (InferenceOver(regions="one"), "--inference.regions"),
+    ):
+        given.check("map")
+        with refused(said, "give a map"):
+            given.check("instances")
+    InferenceOver(min_area=3, views=("eight",), tiling=TilingOver("auto")).check("instances")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forgery_rcnn import rle
-from forgery_rcnn.inference.seams import Window, agreeing, meeting, placed
+from forgery_rcnn.inference.seams import Piece, Window, agreeing, meeting, placed, whole
 from forgery_rcnn.inference.tiling import tiled
 from forgery_rcnn.inference_config import Tiling
 from forgery_rcnn.instances import Instances, Prediction
@@ -156,6 +156,92 @@ def test_a_region_takes_its_best_score_and_the_hull_of_its_boxes() -> None:
     assert found.boxes.tolist() == [[19.5, 4, 80.25, 31]]
     assert found.scores.tolist() == np.float32([0.8]).tolist() and found.image_score == 0.8
     assert found.instances.boxes().tolist() == [[20, 5, 80, 30]] and found.instances.areas().tolist() == [25 * 60]
+
+
+LEFT, RIGHT, FAR = Window(0, 0, 64, 64), Window(48, 0, 112, 64), Window(96, 0, 160, 64)
+
+
+def piece(window: Window, score: float, *rectangles: tuple[int, int, int, int]) -> Piece:
+    """Rectangles x0 y0 x1 y1 of an image of 64 x 160; the box is tight."""
+    mask = np.zeros((1, 64, 160), bool)
+    for x0, y0, x1, y1 in rectangles:
+        mask[0, y0:y1, x0:x1] = True
+    instances = Instances.from_masks(mask)
+    return Piece(window, instances.runs[0], instances.boxes()[0].astype(np.float32), score)
+
+
+def areas(*pieces: Piece) -> list[tuple[int, float]]:
+    """-> pixels and score of each region, the same in whatever order the pieces come."""
+    told = [
+        [(int(found.runs[:, 1].sum()), found.score) for found in whole(order, (64, 160))]
+        for order in (pieces, pieces[::-1])
+    ]
+    assert told[0] == told[1]
+    return told[0]
+
+
+A = (50, 10, 60, 50)  # 400 px, whole in LEFT and in RIGHT
+
+
+def test_a_vague_candidate_does_not_enlarge_what_was_seen_whole() -> None:
+    both = piece(LEFT, 0.95, A), piece(RIGHT, 0.94, A)
+    vague = piece(RIGHT, 0.06, (52, 4, 112, 64))
+    assert areas(*both) == [(400, 0.95)]
+    assert areas(*both, vague) == [(400, 0.95), (3600, 0.06)]
+    other = piece(RIGHT, 0.9, (64, 0, 112, 60))
+    assert areas(*both, vague, other) == [(400, 0.95), (2880, 0.9), (3600, 0.06)]
+    # of a piece that shows little else than the region nothing is left
+    assert areas(*both, piece(RIGHT, 0.3, (50, 12, 66, 30))) == [(400, 0.95)]
+
+
+def test_a_vague_candidate_does_not_enlarge_what_was_cut_off_either() -> None:
+    """10 columns of 40 pixels, 4 of them beyond the first tile, and a second piece that lies in it and goes on."""
+    cut, rest = piece(LEFT, 0.95, (58, 10, 64, 50)), piece(RIGHT, 0.8, (58, 10, 68, 50))
+    assert areas(cut, rest) == [(400, 0.95)]
+    assert areas(cut, rest, piece(RIGHT, 0.06, (60, 10, 112, 50))) == [(400, 0.95), (52 * 40, 0.06)]
+    assert areas(cut, piece(RIGHT, 0.06, (58, 10, 112, 50))) == [(240, 0.95), (54 * 40, 0.06)]
+
+
+@pytest.mark.parametrize(("score", "area"), [(0.9, 1600), (0.45, 1600), (0.44, 640)])
+def test_the_end_of_a_region_need_not_be_as_sure_as_its_beginning(score: float, area: int) -> None:
+    found = areas(piece(LEFT, 0.9, (48, 10, 64, 50)), piece(RIGHT, score, (48, 10, 88, 50)))
+    assert found[0] == (area, 0.9)
+    assert found[1:] == ([] if area == 1600 else [(1600, score)])
+
+
+def test_a_region_goes_on_from_tile_to_tile_as_far_as_it_is_cut_off() -> None:
+    parts = piece(LEFT, 0.6, (20, 10, 64, 20)), piece(RIGHT, 0.7, (48, 10, 112, 20))
+    assert areas(*parts, piece(FAR, 0.5, (96, 10, 150, 20))) == [(1300, 0.7)]
+    # the middle tile sees it end where the next one sees it go on: what is surer counts, the other stays apart
+    ends = piece(RIGHT, 0.7, (48, 10, 108, 20))
+    assert areas(parts[0], ends, piece(FAR, 0.5, (96, 10, 150, 20))) == [(880, 0.7), (540, 0.5)]
+
+
+def test_a_neighbour_whose_mask_reaches_into_a_whole_region_stays_one_of_its_own() -> None:
+    """20 x 20 pixels of it beyond the first tile, 8 x 20 within, all of them in the other region."""
+    neighbour = piece(RIGHT, 0.8, (56, 10, 84, 30))
+    region = piece(LEFT, 0.9, (30, 10, 62, 30))
+    assert areas(region, neighbour) == [(640, 0.9), (560, 0.8)]
+
+
+def test_of_two_views_of_a_whole_region_the_surer_gives_its_pixels() -> None:
+    assert areas(piece(LEFT, 0.8, (50, 10, 62, 50)), piece(RIGHT, 0.9, (51, 10, 61, 50))) == [(400, 0.9)]
+
+
+def test_a_box_that_ends_near_the_border_is_cut_off() -> None:
+    """Within a 64th of the tile's side, 8 of 512 pixels; at the image's own border nothing is cut off."""
+    size, tiles = (512, 900), (Window(0, 0, 512, 512), Window(388, 0, 900, 512))
+
+    def found(end: int) -> list[int]:
+        pieces = []
+        for window, score, (x0, x1) in ((tiles[0], 0.9, (300, end)), (tiles[1], 0.8, (392, 600))):
+            mask = np.zeros((1, *size), bool)
+            mask[0, :40, x0:x1] = True
+            instances = Instances.from_masks(mask)
+            pieces.append(Piece(window, instances.runs[0], instances.boxes()[0].astype(np.float32), score))
+        return [int(each.runs[:, 1].sum()) // 40 for each in whole(pieces, size)]
+
+    assert found(505) == [300] and found(504) == [204]
 
 
 def test_where_tiles_meet() -> None:
