@@ -1,6 +1,6 @@
 """Memory for a very large image: 12,000 x 12,000 pixels, cut into tiles, through a model of each kind.
 
-PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/large.py docs/results/large.md     (some 5 minutes)
+PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/large.py docs/results/large.md     (some 6 minutes)
 
 The picture: a figure of the built-in sample, repeated. Small models with random weights, so that regions are found
 everywhere: a map is cut where a fifth of its pixels is above, and every candidate of Mask R-CNN counts. Tiles of 1,024 px,
