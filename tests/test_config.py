@@ -66,7 +66,11 @@ def plain(value: Any) -> Any:
         (DataConfig, {"workers": -1}, "data.workers is -1"),
         (ModelConfig, {"image_size": 63}, "model.image_size is 63"),
         (ModelConfig, {"anchor_sizes": (8, 16, 32, 64)}, "model.anchor_sizes has 4 entries (8, 16, 32, 64)"),
-        (ModelConfig, {"weights": "coco"}, "model.weights coco exists for mask_rcnn on resnet50, not mask_rcnn on resnet18"),
+        (
+            ModelConfig,
+            {"weights": "coco"},
+            "model.weights coco exists for mask_rcnn on resnet50, not mask_rcnn on resnet18",
+        ),
         (ModelConfig, {"weights": "imagenet", "norm": "group"}, "model.norm group"),
         (ModelConfig, {"detections": 0}, "model.detections is 0"),
         (ModelConfig, {"detections": 101}, "model.detections is 101"),
