@@ -37,6 +37,8 @@ results: venv
 	  --stages.0.evaluate-every 20 --stages.0.lr 2e-3 --stages.0.best-by dice --model.norm group --model.image-size 192 --model.dense.widths 16 32 64 128 --inference.views five
 	$(PY) edarnn.py pictures --weights runs/fft_few --split few --images 1 --out docs/systems
 	rm -r docs/systems/predictions docs/systems/*.png
+	PYTHONPATH=. $(PY) benchmarks/spectra.py docs/results/spectra.md
+	$(PY) edarnn.py compare --budget.images 244 --record docs/results/compare.md
 	$(PY) edarnn.py overfit_few --data.few 12 --out runs/twelve
 	$(PY) edarnn.py overfit_few --data.few 12 --out runs/sick --stages.0.lr 3e-6 --stages.0.epochs 20 --stages.0.evaluate-every 5
 	$(PY) -m debug.gallery --weights runs/twelve --sick runs/sick --out docs/probes
