@@ -11,8 +11,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# A job in the background may ignore Ctrl-C, and so would every command that it starts: tests of interruption wait for ever.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
@@ -22,6 +20,8 @@ from forgery_rcnn.config import DenseConfig, ModelConfig
 from forgery_rcnn.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
+# A job in the background may ignore Ctrl-C, and so would every command that it starts: tests of interruption wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def textured(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
