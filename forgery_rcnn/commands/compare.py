@@ -123,7 +123,8 @@ def _page(job: Job, data: Collection, results: Sequence[Result], argv: Sequence[
         f"{budget.batch_size}, {budget.image_size} px{', in full resolution' * (budget.fit == 'native')}, start: {budget.start} "
         f"weights; scored on the {len(data.split.validation)} validation images with {budget.inference} inference and the "
         "recipe's thresholds. Brackets: 95 % bootstrap interval over images. Rates: images per second, training with its "
-        "augmentation (median over epochs), prediction one image at a time, reading not counted; memory: peak of the whole process. Other work on the machine lowers the rates.",
+        "augmentation (median over epochs), prediction one image at a time, reading not counted; memory: peak of the whole process. "
+        "Other work on the machine lowers the rates.",
         "\n".join(rivals.lines(results)),
         f"{_verdict(data, results)}.",
     ]
