@@ -22,6 +22,7 @@ from forgery_rcnn.engine.evaluate import seen
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Screen, read_log
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.inference.members import fitted_on
 from forgery_rcnn.instances import Instances
 from forgery_rcnn.models import anatomy, weights
 from forgery_rcnn.models.anatomy import Anatomy, TrueRegions
@@ -138,7 +139,7 @@ def open_case(job: Job, screen: Screen) -> Case:
     screen.say(
         f"weights {restored.path}; {len(items)} images, {sum(r.label == 'forged' for r in items)} of them forged"
     )
-    for line in held_out.note(items, restored.meta.get("fitted", {}).get("images", ())):
+    for line in held_out.note(items, fitted_on(restored.meta)):
         screen.say(line)
     if config.data.cue == "painted_boxes":
         screen.say("note: these weights were trained on images with the true boxes painted in; so are these")

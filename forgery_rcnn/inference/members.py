@@ -39,7 +39,7 @@ class Member:
     @property
     def fitted(self) -> frozenset[str]:
         """Digests of the images that its thresholds were fitted on, see engine.held_out."""
-        return _fitted(self.meta)
+        return fitted_on(self.meta)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Ensemble:
     @property
     def fitted(self) -> frozenset[str]:
         """Content digests of the images that any threshold in it was fitted on, see engine.held_out."""
-        return _fitted(self.meta).union(*(member.fitted for member in self.members))
+        return fitted_on(self.meta).union(*(member.fitted for member in self.members))
 
     @property
     def thresholds(self) -> tuple[float, float]:
@@ -133,5 +133,6 @@ def of_votes(config: InferenceConfig) -> InferenceConfig:
     return replace(config, **VOTES)
 
 
-def _fitted(meta: Mapping[str, Any]) -> frozenset[str]:
+def fitted_on(meta: Mapping[str, Any]) -> frozenset[str]:
+    """The JSON beside weights, or of an ensemble -> content digests of the images that its own thresholds were fitted on."""
     return frozenset(meta.get("fitted", {}).get("images", ()))

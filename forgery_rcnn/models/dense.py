@@ -100,6 +100,11 @@ class DenseSegmenter(Segmenter):
         return reader.model_size(size, self.config)
 
 
+def sizes_of(valid: Tensor) -> list[list[int]]:
+    """(B, 1, h, w) as `batched` gives it -> [height, width] of each image in the batch, pixels."""
+    return torch.stack([valid.amax(3).sum((1, 2)), valid.amax(2).sum((1, 2))], dim=1).int().tolist()
+
+
 def top_mean(found: np.ndarray) -> float:
     """(h, w) float32 -> the mean of its highest thousandth, at least 16 pixels: more than one stray pixel says forged."""
     count = min(found.size, max(16, round(TOP * found.size)))

@@ -31,6 +31,7 @@ from forgery_rcnn.data import images as reader
 from forgery_rcnn.errors import require
 from forgery_rcnn.models import spectrum
 from forgery_rcnn.models.attention_unet import AttentionUNet, Encoder, framed
+from forgery_rcnn.models.dense import sizes_of
 
 Branch = Literal["rgb", "fft"]
 BOTH: tuple[Branch, ...] = ("rgb", "fft")
@@ -98,8 +99,7 @@ class FftUNet(AttentionUNet):
             return spectrum.local(grey).contiguous(memory_format=torch.channels_last)
         out = batch.new_empty((len(batch), GLOBAL, self.side, self.side), dtype=torch.float32)
         out[:, 1:] = spectrum.frequencies(self.side, batch.device)
-        sizes = torch.stack([valid.amax(3).sum((1, 2)), valid.amax(2).sum((1, 2))], dim=1).int().tolist()
-        for place, image, (h, w) in zip(out, grey, sizes, strict=True):
+        for place, image, (h, w) in zip(out, grey, sizes_of(valid), strict=True):
             place[0] = spectrum.on_grid(spectrum.log_magnitude(image[0, :h, :w], window), self.side)
         return out.contiguous(memory_format=torch.channels_last)
 

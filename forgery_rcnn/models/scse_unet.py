@@ -17,7 +17,7 @@ from torch.nn import functional
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models.backbones import download
-from forgery_rcnn.models.dense import MEAN, STD, DenseSegmenter
+from forgery_rcnn.models.dense import MEAN, STD, DenseSegmenter, sizes_of
 
 # Encoders whose ImageNet weights were trained on other levels: mean and standard deviation of RGB in 0..1.
 LEVELS = {
@@ -72,8 +72,7 @@ class ScseUNet(DenseSegmenter):
     def within(self, batch: Tensor, valid: Tensor) -> tuple[Tensor, None]:
         """See DenseSegmenter. Images of one size together: the gates average over all places, so what a batch adds beside
         a small image would go into its answer; alone, as in prediction, there is none of it."""
-        ends = torch.stack([valid.amax(3).sum((1, 2)), valid.amax(2).sum((1, 2))], dim=1).int().tolist()
-        sizes = [tuple(-(-end // self.stride) * self.stride for end in size) for size in ends]
+        sizes = [tuple(-(-end // self.stride) * self.stride for end in size) for size in sizes_of(valid)]
         out: list[Tensor | None] = [None] * len(batch)
         for h, w in dict.fromkeys(sizes):
             members = [i for i, size in enumerate(sizes) if size == (h, w)]
