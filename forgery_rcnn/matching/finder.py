@@ -1,15 +1,153 @@
-"""The walk of one image: furniture and panels -> motions from each method -> verification -> pairs."""
+"""The walk of one image: panels and furniture -> motions from each method -> regions, measured and judged -> pairs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import cv2
 import numpy as np
 
-from forgery_rcnn.matching.pairs import Figure, Finding, gray_of
+from forgery_rcnn import rle
+from forgery_rcnn.matching import chance, correlation, field, furniture, judge, keypoints, motions, panels, verify
+from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Pair, Rejected, gray_of, shares
+from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
+
+KEYPOINTS = 6000
+LEAST_SCORE = 0.5
+SAME_MOTION = 6.0  # px
 
 
 def find(pixels: np.ndarray, config: MatchingConfig) -> Finding:
     """(H, W, 3) uint8 of any size -> what occurs twice in it. Deterministic."""
-    height, width = pixels.shape[:2]
-    figure = Figure(pixels, gray_of(pixels), np.zeros((height, width), bool), np.array([[0, 0, width, height]]))
-    return Finding(figure, ())
+    figure = seen(pixels)
+    drawn = figure.ignored & ~furniture.flat(figure.gray)
+    pairs: list[Pair] = []
+    rejected: list[Rejected] = []
+    for hypothesis in hypotheses(figure, config):
+        if any(_same(hypothesis, pair, figure) for pair in pairs):
+            continue
+        found = _pair(figure, drawn, hypothesis, config)
+        if isinstance(found, str):
+            rejected.append(Rejected(hypothesis, found))
+        else:
+            pairs.append(found)
+    return Finding(figure, tuple(_apart(sorted(pairs, key=lambda pair: -pair.score))), tuple(rejected))
+
+
+def seen(pixels: np.ndarray) -> Figure:
+    """(H, W, 3) uint8 -> the figure, its panels and what is no picture in it."""
+    boxes = panels.split(pixels)
+    return Figure(pixels, gray_of(pixels), furniture.mask(pixels, boxes), boxes)
+
+
+def _by_keypoints(figure: Figure) -> list[Hypothesis]:
+    return motions.hypotheses(keypoints.described(figure.gray, figure.ignored, KEYPOINTS))
+
+
+METHODS: dict[str, Callable[[Figure], list[Hypothesis]]] = {
+    "keypoints": _by_keypoints,
+    "correlation": correlation.hypotheses,
+    "field": field.hypotheses,
+}
+
+
+def hypotheses(figure: Figure, config: MatchingConfig) -> list[Hypothesis]:
+    """What each method proposes, in full-size pixels."""
+    small, shrink = shrunk(figure, config.max_side)
+    found = [one for name in config.methods if name in METHODS for one in METHODS[name](small)]
+    return [enlarged(one, shrink) for one in found] if shrink != 1 else found
+
+
+def shrunk(figure: Figure, side: int) -> tuple[Figure, float]:
+    """-> the figure with a long side of at most `side`, and the factor it was scaled by."""
+    factor = side / max(figure.size)
+    if factor >= 1:
+        return figure, 1.0
+    size = tuple(max(1, round(length * factor)) for length in figure.size[::-1])
+    pixels = cv2.resize(figure.pixels, size, interpolation=cv2.INTER_AREA)
+    ignored = cv2.resize(figure.ignored.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.3
+    return Figure(pixels, gray_of(pixels), ignored, np.round(figure.panels * factor).astype(np.int64)), factor
+
+
+def enlarged(found: Hypothesis, factor: float) -> Hypothesis:
+    """A motion seen at `factor` of the full size -> at full size; centres of pixels stay at whole numbers."""
+    first, second = ((points + 0.5) / factor - 0.5 for points in (found.first, found.second))
+    middle = found.matrix[:, :2] @ [0.5, 0.5]
+    shift = (found.matrix[:, 2] + 0.5 - middle) / factor - 0.5 + middle
+    return Hypothesis(
+        np.column_stack([found.matrix[:, :2], shift]), first.astype(np.float32), second.astype(np.float32), found.found_by
+    )
+
+
+def _pair(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Pair | str:
+    """-> the pair, or why it is none: one line."""
+    found = verify.measured(figure.gray, drawn, hypothesis)
+    if isinstance(found, str):
+        return found
+    if found.area < config.min_area:
+        return f"area {found.area} px is below {config.min_area}"
+    if found.overlap > verify.MOST_OVERLAP:
+        return f"the region overlaps its copy by {found.overlap:.0%}: a pattern, moved along itself"
+    if found.detail < verify.LEAST_DETAIL:
+        return f"alike, but not the same: detail correlates by {found.detail:.2f}"
+    probable = chance.of(figure.gray, found.grown)
+    if probable > config.max_chance:
+        return f"chance {probable:.2g}: other places fit as well"
+    sure = judge.score(found, probable)
+    if sure < LEAST_SCORE:
+        return f"score {sure:.2f} is below {LEAST_SCORE}"
+    return _made(figure, hypothesis, found, probable, sure)
+
+
+def _made(figure: Figure, hypothesis: Hypothesis, found: Measured, probable: float, sure: float) -> Pair:
+    sides = [
+        rle.runs_of(mask, figure.size, corner)
+        for mask, corner in ((found.grown.mask, found.grown.corner), (found.second, found.second_corner))
+    ]
+    return Pair(
+        *sides,
+        matrix=found.grown.matrix,
+        inliers=found.inliers,
+        correlation=found.detail,
+        chance=probable,
+        score=sure,
+        original="undecided",
+        found_by=hypothesis.found_by,
+        between_panels=_panel(figure, sides[0]) != _panel(figure, sides[1]),
+    )
+
+
+def _panel(figure: Figure, runs: rle.Runs) -> int:
+    """-> the panel that holds most of a region."""
+    x0, y0, x1, y1 = figure.panels.T
+    column, row = np.divmod(runs[:, 0] + runs[:, 1] // 2, figure.size[0])
+    inside = (column[:, None] >= x0) & (column[:, None] < x1) & (row[:, None] >= y0) & (row[:, None] < y1)
+    return int(np.argmax((inside * runs[:, 1:]).sum(axis=0)))
+
+
+def _same(hypothesis: Hypothesis, pair: Pair, figure: Figure) -> bool:
+    """Whether a motion is one that a pair has been found by, in either direction, where its seeds are."""
+    for matrix, seeds, others in (
+        (pair.matrix, hypothesis.first, hypothesis.second),
+        (pair.matrix, hypothesis.second, hypothesis.first),
+    ):
+        near = np.linalg.norm(motions.moved(matrix, seeds) - others, axis=1) < SAME_MOTION
+        if near.mean() > 0.5:
+            x, y = np.clip(np.round(seeds[near]).astype(int), 0, np.array(figure.size)[::-1] - 1).T
+            index = x * figure.size[0] + y
+            at = np.searchsorted(pair.first[:, 0], index, side="right") - 1
+            inside = (at >= 0) & (index < pair.first[at, 0] + pair.first[at, 1])
+            if inside.mean() > 0.3:
+                return True
+    return False
+
+
+def _apart(pairs: list[Pair]) -> list[Pair]:
+    """Pairs, best first -> those whose two regions are not the two of a better one already."""
+    kept: list[Pair] = []
+    for pair in pairs:
+        sides = (pair.first, pair.second), (pair.second, pair.first)
+        if not any(shares(a, other.first) and shares(b, other.second) for other in kept for a, b in sides):
+            kept.append(pair)
+    return kept

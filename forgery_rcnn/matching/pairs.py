@@ -24,8 +24,8 @@ class Figure:
     """One image as the twin finder sees it.
 
     pixels: (H, W, 3) uint8; gray: (H, W) float32 in 0..255; ignored: (H, W) bool, text and furniture (letters, arrows, scale
-    bars, axes, frames, gutters), which repeat legitimately; panels: (P, 4) int64 x0 y0 x1 y1, pixels, x1 y1 exclusive, apart from
-    each other; at least one.
+    bars, axes, frames, gutters), which repeat legitimately or is flat; panels: (P, 4) int64 x0 y0
+    x1 y1, pixels, x1 y1 exclusive, apart from each other; at least one.
     """
 
     pixels: np.ndarray

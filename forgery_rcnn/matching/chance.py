@@ -1,0 +1,114 @@
+"""How often a random pair does as well: the first region is laid on every other place around the second, turned and scaled alike."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy import fft
+
+from forgery_rcnn.matching import agreement
+from forgery_rcnn.matching.pairs import parts_of
+from forgery_rcnn.matching.regions import Grown
+
+AROUND = 300  # px of the first region's frame that it is moved to each side
+BAND = (0.0, 2.2)  # px: grain and fine structure; broad shadows fit everywhere
+NEEDLE = 5  # px around a peak that count as the same place
+COPIES = 4  # places that may fit as well: a region may have been copied more than once; a pattern fits at more
+TAIL = 0.01  # share of places, the best ones, that tell how fast the fit falls off
+
+
+def of(gray: np.ndarray, found: Grown) -> float:
+    """(H, W) float32, a region and its motion -> 0..1: how probable it is that any of the places around fits as well by chance.
+
+    The correlations at the other places, as Fisher's z, are taken to fall off exponentially beyond their upper TAIL; the
+    chance is that of the number of places at which the region is another. 1 where more than COPIES fit as well.
+    """
+    score, others = placed(gray, found)
+    return of_places(score, others, found.mask)
+
+
+def of_places(score: float, others: np.ndarray, mask: np.ndarray) -> float:
+    """Correlation at the place itself, (P,) at all others -> 0..1."""
+    if len(others) < 200:
+        return 1.0
+    z = np.arctanh(np.clip(others, -0.999, 0.999))
+    at = np.arctanh(min(score, 0.999))
+    start = float(np.quantile(z, 1 - TAIL))
+    beyond = z[z > start] - start
+    fall = float(max(beyond.mean() if len(beyond) else 0.0, 1e-3))
+    places = len(others) / (2 * np.pi * BAND[1] ** 2)
+    return float(min(1.0, places * TAIL * np.exp(-max(at - start, 0.0) / fall)))
+
+
+def placed(gray: np.ndarray, found: Grown) -> tuple[float, np.ndarray]:
+    """-> correlation of the region's fine structure with the place that the motion takes it to, and (P,) with all places around
+    but those near to it, near to the region itself, and near to the COPIES best."""
+    x0, y0 = found.corner
+    height, width = found.mask.shape
+    rows, columns = np.flatnonzero(found.mask.any(axis=1)), np.flatnonzero(found.mask.any(axis=0))
+    top, left = int(rows[0]), int(columns[0])
+    mask = found.mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    box = (x0 + left, y0 + top, x0 + left + mask.shape[1], y0 + top + mask.shape[0])
+    wide = (box[0] - AROUND, box[1] - AROUND, box[2] + AROUND, box[3] + AROUND)
+    scene, known = _brought(gray, found.matrix, wide)
+    first = agreement.band(gray, *BAND)[box[1] : box[3], box[0] : box[2]]
+    field = correlations(agreement.band(scene, *BAND), known, first, mask)
+    score = float(field[AROUND, AROUND])
+    itself = agreement_with_itself(found.matrix, box, wide)
+    _blot(field, AROUND, AROUND)
+    if itself is not None:
+        _blot(field, *itself, max(NEEDLE, 12))
+    for _ in range(COPIES):
+        best = int(np.argmax(field))
+        if field.flat[best] < 0.7 * score:
+            break
+        _blot(field, *np.unravel_index(best, field.shape))
+    return score, field[field > -1]
+
+
+def _blot(field: np.ndarray, y: int, x: int, reach: int = NEEDLE) -> None:
+    field[max(int(y) - reach, 0) : int(y) + reach + 1, max(int(x) - reach, 0) : int(x) + reach + 1] = -2
+
+
+def agreement_with_itself(matrix: np.ndarray, box: agreement.Box, wide: agreement.Box) -> tuple[int, int] | None:
+    """-> row and column of the place where the region lies on itself, where the motion only shifts it and it is in reach."""
+    if np.abs(matrix[:, :2] - np.eye(2)).max() > 0.05:
+        return None
+    y, x = (AROUND - int(round(shift)) for shift in (matrix[1, 2], matrix[0, 2]))
+    inside = 0 <= y < wide[3] - wide[1] - (box[3] - box[1]) + 1 and 0 <= x < wide[2] - wide[0] - (box[2] - box[0]) + 1
+    return (y, x) if inside else None
+
+
+def _brought(gray: np.ndarray, matrix: np.ndarray, box: agreement.Box) -> tuple[np.ndarray, np.ndarray]:
+    """The image, moved so that the second region lies on the first: (h, w) float32 and (h, w) bool, where it is in the image."""
+    size = (box[2] - box[0], box[3] - box[1])
+    local = matrix.copy()
+    local[:, 2] += matrix[:, :2] @ box[:2]
+    scale = parts_of(matrix).scale
+    source = cv2.GaussianBlur(gray, (0, 0), 0.5 * np.sqrt(scale**2 - 1)) if scale > agreement.SHARPER else gray
+    scene = cv2.warpAffine(source, local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    corners = cv2.warpAffine(
+        np.ones(gray.shape, np.uint8), local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+    )
+    return scene, corners > 0
+
+
+def correlations(scene: np.ndarray, known: np.ndarray, first: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(H, W) float32 scene, (H, W) bool, (h, w) float32 region, (h, w) bool -> (H - h + 1, W - w + 1) float32: normalised
+    correlation of the region's pixels with each place of it; -2 where nine tenths of it are not in the image."""
+    shape = tuple(fft.next_fast_len(side, real=True) for side in scene.shape)
+    values = np.where(mask, first, 0).astype(np.float32)
+    scene = np.where(known, scene, 0).astype(np.float32)
+
+    def across(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        spectrum = fft.rfft2(image, shape) * np.conj(fft.rfft2(kernel, shape))
+        field = fft.irfft2(spectrum, shape)
+        return field[: scene.shape[0] - mask.shape[0] + 1, : scene.shape[1] - mask.shape[1] + 1]
+
+    weight = mask.astype(np.float32)
+    energy, count = across(scene * scene, weight), across(known.astype(np.float32), weight)
+    own = float((values * values).sum())
+    # Rounding leaves some energy in places that have none.
+    least = 1e-4 * own + 0.05 * mask.sum()
+    field = across(scene, values) / np.sqrt(np.maximum(own, least) * np.maximum(energy, least))
+    return np.where(count > 0.9 * mask.sum(), field, -2).astype(np.float32)
