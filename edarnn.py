@@ -6,6 +6,7 @@ python3 edarnn.py --eda-only                             the data card alone
 python3 edarnn.py overfit_one --data.root ROOT --out RUN
 python3 edarnn.py RECIPE --help                          every setting of a recipe
 python3 edarnn.py fit --weights RUN --data.root ROOT     thresholds fitted on validation images; fit --help
+python3 edarnn.py fusion --weights RUN                   a detector and the twin finder as one; fusion --help
 python3 edarnn.py compare --out OUT                      all five systems with equal budget, in one table; compare --help
 python3 edarnn.py pictures --weights RUN                 every picture of a run; pictures --help
 """
@@ -22,13 +23,15 @@ from pathlib import Path
 from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
 
 # isort: split
-from forgery_rcnn.commands import compare, fit, pictures
+from forgery_rcnn.commands import compare, fit, fusion, pictures
 from forgery_rcnn.config import Arm, RunConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.recipes import DEFAULT, RECIPES
 
-COMMANDS = {"fit": fit.main, "compare": compare.main, "pictures": pictures.main}
+COMMANDS = {"fit": fit.main, "fusion": fusion.main, "compare": compare.main, "pictures": pictures.main}
 """What is no recipe: name -> main(argv) of a file in forgery_rcnn/commands, with settings and --help of its own."""
+
+UNTRAINED = "the twin finder learns nothing; use it with encode_submission.py --weights matcher"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Job(RunConfig):
     """Stop after the data card and its figures."""
     arms: tyro.conf.Fixed[tuple[Arm, ...]] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model.arch == "matcher":
+            raise InputError(f"--model.arch matcher: {UNTRAINED}")
+
     def run(self) -> RunConfig:
         """The recipe alone."""
         return RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
@@ -53,6 +61,8 @@ def parse(argv: Sequence[str]) -> tuple[str, Job]:
     argv = list(argv)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         argv.insert(0, DEFAULT)
+    if argv[0] == "matcher":
+        raise InputError(f"matcher: {UNTRAINED}")
     if argv[0] not in RECIPES and not argv[0].startswith("-"):
         raise InputError(f"no recipe {argv[0]!r}; use one of {', '.join(RECIPES)}, or {', '.join(COMMANDS)}")
     jobs = {

@@ -12,6 +12,7 @@ from forgery_rcnn.errors import require
 from forgery_rcnn.inference_config import InferenceConfig as InferenceConfig
 from forgery_rcnn.inference_config import Refine as Refine
 from forgery_rcnn.inference_config import Tiling as Tiling
+from forgery_rcnn.matching_config import MatchingConfig as MatchingConfig
 from forgery_rcnn.model_config import BARE_PTH as BARE_PTH
 from forgery_rcnn.model_config import DenseConfig as DenseConfig
 from forgery_rcnn.model_config import ModelConfig as ModelConfig

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from forgery_rcnn.errors import require
+from forgery_rcnn.matching_config import MatchingConfig
 
 MaskLoss = Literal["bce", "dice", "dice_batch", "focal", "tversky", "lovasz", "boundary"]
 
@@ -60,6 +61,13 @@ class ModelConfig:
     """native: images are not scaled. Training cuts squares of image_size out of them, prediction takes them whole or, with
     inference.tiling, in tiles; for the models that give a map."""
     dense: DenseConfig = field(default_factory=DenseConfig)
+    matching: MatchingConfig = field(default_factory=MatchingConfig)
+    """matcher, and extra_proposals."""
+    stem: Literal["rgb", "similarity"] = "rgb"
+    """mask_rcnn: similarity adds a fourth channel to the input, how well each place is found elsewhere in the image."""
+    extra_proposals: Literal["none", "matcher", "matcher_always"] = "none"
+    """mask_rcnn: the twin finder's regions join the RPN's proposals in prediction; matcher_always: in training too, which
+    takes its time for every image of every step."""
     fpn_width: int = 256
     anchor_sizes: tuple[int, ...] = (16, 32, 64, 128, 256)
     """Side of the anchors in input pixels, one per feature level, finest first (five levels)."""
@@ -89,6 +97,11 @@ class ModelConfig:
         require(
             self.arch != "mask_rcnn" or self.fit == "long_side",
             "model.fit native is for models that give a map; mask_rcnn takes images fitted to image_size: use long_side",
+        )
+        require(
+            self.arch == "mask_rcnn" or (self.stem, self.extra_proposals) == ("rgb", "none"),
+            f"model.stem {self.stem} and model.extra_proposals {self.extra_proposals} are for mask_rcnn, not {self.arch}; "
+            "leave them out",
         )
         require(
             self.weights != "coco" or (self.arch, self.backbone) == ("mask_rcnn", "resnet50"),

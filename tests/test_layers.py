@@ -16,7 +16,7 @@ PACKAGE = "forgery_rcnn"
 ROWS = {
     0: ("errors", "config", "model_config", "inference_config", "matching_config", "instances", "rle", "tables"),
     1: ("metrics", "ranking", "bootstrap", "average_precision", "calibration", "separability"),
-    2: ("report", "contracts", "numbers", "strata", "compare", "draw", "draw_maps"),
+    2: ("report", "contracts", "numbers", "strata", "compare", "draw", "draw_maps", "draw_links"),
     3: ("data", "submission"),
     4: ("models", "matching"),
     5: ("inference",),

@@ -102,7 +102,7 @@ def main(argv: list[str]) -> int:
     if there.voices:
         screen.say("note: thresholds are fitted to what single folds say, and will be used on the mean of them all")
     found.to(device_of(job.device))
-    chosen, others = _halves(job, there)
+    chosen, others = held_out.of_part(there.items, there.files, job.share)
     screen.say(f"fitting {job.metric} on {len(chosen)} images, {len(others)} of the split are held out")
     digests = held_out.digests([member.record for member in chosen])
     fitted = _fitted(job, found, there, chosen, digests, screen)
@@ -119,32 +119,14 @@ def main(argv: list[str]) -> int:
 
 def _check(job: Job, found: Ensemble, there: Part) -> None:
     """Raises InputError where thresholds fitted this way would be about something else than what they are used on."""
+    from forgery_rcnn.engine import evaluate
+
     rule = job.rule or found.rule
     if there.voices and rule != "mean":
         raise InputError(
             f"--rule {rule} cannot be fitted to folds, of which each image is asked of one; use --rule mean"
         )
-    if job.split == "all" and any(member.meta.get("data") == there.files.fingerprint for member in found.members):
-        raise InputError(
-            f"--split all: {there.files.root} is what the weights were trained on, scores on it flatter; use --split validation"
-        )
-
-
-def _halves(job: Job, there: Part) -> tuple[list[Member], list[Member]]:
-    """The members to fit on, and the rest. Raises InputError where a rest was asked for and none is left."""
-    from forgery_rcnn.data import splits
-    from forgery_rcnn.engine import held_out
-
-    fact_of = dict(zip((record.key for record in there.files.records), there.files.facts, strict=True))
-    members = splits.members(there.items, [fact_of[record.key] for record in there.items])
-    chosen, others = held_out.halves(members, job.share)
-    if not others and job.share < 1:
-        groups = len({member.group for member in members})
-        raise InputError(
-            f"--share {job.share:g}: the split is {groups} group{'s' * (groups > 1)} of {len(members)} images that share a case "
-            "id, a host or a picture, none is left to score; pass --share 1 to fit on all, or another --data.root"
-        )
-    return chosen, others
+    evaluate.require_unknown(job.split, found, there)
 
 
 def _fitted(

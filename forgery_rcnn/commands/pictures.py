@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     found = ensemble.load(job.weights and (job.weights,), BARE_PTH).to(device_of(job.device))
     out = job.out or found.path.parent / "pictures"
     for number, member in enumerate(found.members, start=1):  # of several folds each has pictures of its own
-        place = out if len(found.members) == 1 else out / f"{number}-{member.path.parent.name}"
+        place = out if len(found.members) == 1 else out / f"{number}-{member.path.parent.name or member.path}"
         _draw(job, member, found.fitted, place, screen)
     return 0
 

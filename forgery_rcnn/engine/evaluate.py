@@ -93,14 +93,15 @@ class Part:
 
 
 def opened(found: Ensemble, root: Path | None, skip_bad: bool, part: str, screen: Screen) -> Part:
-    """A part of a data root, split by the very settings that the first member was trained with.
+    """A part of a data root, split by the very settings that the first member that learnt anything was trained with.
 
     The split is the training's own only on the same files; where the fingerprint differs, that is said. On the same
     files, validation images that another member was trained on are left out; where that leaves none, as of folds, every
     fold's validation images are taken, each asked of the members that were not trained on it. Boxes are never painted
     in: an oracle's score is no score. Raises InputError where no image is left.
     """
-    data = _read_as(found.members[0], root, skip_bad)
+    learnt = [member for member in found.members if member.model.learns != "nothing"]
+    data = _read_as((learnt or found.members)[0], root, skip_bad)
     files = collection.open_checked(data, screen.bar)
     items, voices = files.split.named("validation" if part == held_out.PART else part), {}
     if not items:
@@ -116,11 +117,19 @@ def opened(found: Ensemble, root: Path | None, skip_bad: bool, part: str, screen
     screen.say(f"weights {found.path} on {len(items)} images: split {part} of {root or 'the built-in sample'}")
     if voices:
         screen.say("note: the members are folds of one another; each image is predicted by those not trained on it")
-    if any(member.meta.get("data") != files.fingerprint for member in found.members):
+    if any(member.meta.get("data") != files.fingerprint for member in learnt):
         screen.say(
             "note: not the files that these weights were trained on; the split is drawn anew and may hold images they know"
         )
     return Part(data, files, items, voices)
+
+
+def require_unknown(part: str, found: Ensemble, there: Part) -> None:
+    """Raises InputError where a part is all of what a member was trained on: scores on it flatter."""
+    if part == "all" and any(member.meta.get("data") == there.files.fingerprint for member in found.members):
+        raise InputError(
+            f"--split all: {there.files.root} is what the weights were trained on, scores on it flatter; use --split validation"
+        )
 
 
 def _read_as(member: Member, root: Path | None, skip_bad: bool) -> DataConfig:

@@ -243,6 +243,8 @@ def store(found: Ensemble, target: Path, fitted: Fitted, digests: Sequence[str])
     if target == found.path.with_suffix(".json") and found.path.suffix == ".safetensors":
         weights.write_json(target, {**found.meta, "thresholds": to_dict(config), "fitted": told})
         return
-    members = [(m.path, share) for m, share in zip(found.members, fitted.setting.shares, strict=True) if share > 0]
+    each = zip(found.members, fitted.setting.shares, strict=True)
+    members = [(ensemble.source_of(member), share) for member, share in each if share > 0]
+    more = {} if found.fusion is None else {"fusion": found.fusion.as_json()}
     target.parent.mkdir(parents=True, exist_ok=True)
-    ensemble.write(target, members, found.rule, config, fitted=told)
+    ensemble.write(target, members, found.rule, config, fitted=told, **more)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from forgery_rcnn.data import images
+from forgery_rcnn.data import collection, images
 from forgery_rcnn.data.records import Record
-from forgery_rcnn.data.splits import Member
+from forgery_rcnn.data.splits import Member, members
 from forgery_rcnn.errors import InputError
 
 PART = "held_out"
@@ -67,6 +67,20 @@ def halves(items: Sequence[Member], share: float) -> tuple[list[Member], list[Me
     order = sorted(groups.values(), key=lambda group: _rank(min(member.record.case_id for member in group)))
     count = min(max(1, round(share * len(order))), len(order))
     return [m for group in order[:count] for m in group], [m for group in order[count:] for m in group]
+
+
+def of_part(items: Sequence[Record], files: collection.Collection, share: float) -> tuple[list[Member], list[Member]]:
+    """Records of a part of these files -> `halves`. Raises InputError where a rest was asked for and none is left."""
+    fact_of = dict(zip((record.key for record in files.records), files.facts, strict=True))
+    every = members(items, [fact_of[record.key] for record in items])
+    chosen, others = halves(every, share)
+    if not others and share < 1:
+        groups = len({member.group for member in every})
+        raise InputError(
+            f"--share {share:g}: the split is {groups} group{'s' * (groups > 1)} of {len(every)} images that share a case "
+            "id, a host or a picture, none is left to score; pass --share 1 to fit on all, or another --data.root"
+        )
+    return chosen, others
 
 
 def _rank(case: str) -> str:

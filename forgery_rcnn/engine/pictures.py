@@ -82,7 +82,7 @@ def save(model: Segmenter, shown: Sequence[Shown], config: InferenceConfig, out:
         prediction = pipeline.predict_image(model, item.view.pixels, config)
         figure = draw.overlay(item.view.pixels, item.view.loaded.masks, prediction, item.name)
         yield draw.save(figure, out / "predictions" / f"{item.name}.png")
-    topics = {"views": by_view}
+    topics = {"views": by_view} if model.sees == "parts" else {}
     if model.gives == "map":  # refinement is of heat maps; instances have masks of their own
         topics["refinement"] = by_refinement
     for topic, variants in topics.items():

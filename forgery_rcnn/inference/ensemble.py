@@ -1,5 +1,6 @@
 """Several weights as one, on disk: ensemble.json with the members' paths relative to it, the sha256 of each, their weights,
-the rule and the thresholds. One set of weights alone is an ensemble of one, and predicts as pipeline.predict_image does.
+the rule and the thresholds; the twin finder, which has no file, by its settings; of a fusion its numbers. One set of weights
+alone is an ensemble of one, and predicts as pipeline.predict_image does.
 """
 
 from __future__ import annotations
@@ -12,36 +13,54 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from forgery_rcnn.config import InferenceConfig, ModelConfig, from_dict, to_dict
+from forgery_rcnn.config import InferenceConfig, MatchingConfig, ModelConfig, from_dict, to_dict
 from forgery_rcnn.errors import InputError, require
+from forgery_rcnn.inference import fusion
 from forgery_rcnn.inference.members import RULES as RULES
 from forgery_rcnn.inference.members import Ensemble as Ensemble
 from forgery_rcnn.inference.members import Member as Member
 from forgery_rcnn.inference.members import Rule as Rule
 from forgery_rcnn.inference.members import of_votes as of_votes
-from forgery_rcnn.models import weights
+from forgery_rcnn.models import matcher, weights
 
 FILE = "ensemble.json"
 
 
 def write(
-    path: Path, members: Sequence[tuple[Path, float]], rule: Rule, config: InferenceConfig | None = None, **more: Any
+    path: Path,
+    members: Sequence[tuple[Path | MatchingConfig, float]],
+    rule: Rule,
+    config: InferenceConfig | None = None,
+    **more: Any,
 ) -> None:
-    """Write PATH, whole or not at all. members: a file of weights each, and its weight; config: default the first's own.
+    """Write PATH, whole or not at all. members: a file of weights each, or the settings of a twin finder, and its weight;
+    config: default the first's own, which is then a file.
 
     Raises InputError: no member, a weight that is not above 0, no such file.
     """
     require(bool(members), f"{path}: an ensemble of no member; name weights")
     wrong = [weight for _, weight in members if not 0 < weight < float("inf")]
     require(not wrong, f"{path}: a member's weight is {wrong[:1]}; use a number above 0")
-    listed = [
-        {"path": Path(os.path.relpath(file.resolve(), path.parent.resolve())).as_posix(), "weight": float(weight)}
-        | {"sha256": _sha256(file)}
-        for file, weight in members
-    ]
-    beside = members[0][0].with_suffix(".json")
-    own = _thresholds(beside, _json(beside)) if config is None else config
-    weights.write_json(path, {"members": listed, "rule": rule, "thresholds": to_dict(own), **more})
+    listed = [_listed(source, path.parent) | {"weight": float(weight)} for source, weight in members]
+    first = members[0][0]
+    if config is None and isinstance(first, Path):
+        config = _thresholds(first.with_suffix(".json"), _json(first.with_suffix(".json")))
+    weights.write_json(
+        path, {"members": listed, "rule": rule, "thresholds": to_dict(config or InferenceConfig()), **more}
+    )
+
+
+def _listed(source: Path | MatchingConfig, folder: Path) -> dict[str, Any]:
+    """What is stored of a member, but its weight."""
+    if isinstance(source, MatchingConfig):
+        return {"matching": to_dict(source)}
+    relative = Path(os.path.relpath(source.resolve(), folder.resolve()))
+    return {"path": relative.as_posix(), "sha256": _sha256(source)}
+
+
+def source_of(member: Member) -> Path | MatchingConfig:
+    """A member as `write` takes it."""
+    return member.model.config.matching if member.model.learns == "nothing" else member.path
 
 
 def is_of(path: Path, members: Sequence[Path]) -> bool:
@@ -73,7 +92,9 @@ def load(names: Sequence[str] | None, bare: ModelConfig, rule: Rule | None = Non
 
 
 def _resolved(name: str | None) -> Path:
-    """A name -> an ensemble.json, or a file of weights as weights.resolve finds it."""
+    """A name -> an ensemble.json, a file of weights as weights.resolve finds it, or the twin finder's name, which is no file."""
+    if name == matcher.NAME:
+        return Path(name)
     if name is None:
         runs = sorted(weights.RUNS.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
         try:
@@ -110,28 +131,53 @@ def _of_file(path: Path, bare: ModelConfig, rule: Rule | None) -> Ensemble:
     """ensemble.json -> Ensemble. Raises InputError, one line that names the member, for what does not fit."""
     told = _json(path)
     try:
-        listed = [(path.parent / m["path"], str(m["sha256"]), float(m["weight"])) for m in told["members"]]
+        listed = [(_source(path, m), float(m["weight"])) for m in told["members"]]
         own: Rule = told["rule"]
         told["thresholds"]
     except (KeyError, TypeError, ValueError):
         raise InputError(
             f"{path}: not an ensemble (members, rule, thresholds); write it anew, or name weights"
         ) from None
-    fits = bool(listed) and own in RULES and all(0 < weight < float("inf") for _, _, weight in listed)
+    fits = bool(listed) and own in RULES and all(0 < weight < float("inf") for _, weight in listed)
     require(fits, f"{path}: needs members with weights above 0 and one of the rules {', '.join(RULES)}")
-    members = []
-    for file, digest, weight in listed:
-        require(
-            file.is_file(), f"{path}: its member {file} is missing; bring it back, or name the weights that are left"
-        )
-        if _sha256(file) != digest:
-            raise InputError(
-                f"{path}: its member {file} is damaged or has changed since; train or fit the ensemble anew"
-            )
-        restored = weights.load(str(file), bare)
-        config = _thresholds(restored.path.with_suffix(".json"), restored.meta)
-        members.append(Member(restored.model, config, weight, restored.path, restored.meta))
+    members = [replace(_member(path, source, bare), weight=weight) for source, weight in listed]
+    if own == "fused":
+        return _fused(path, told, members, rule)
     return Ensemble(tuple(members), rule or own, _merged_by(rule or own, path, told, members), path, told)
+
+
+def _source(path: Path, told: Mapping[str, Any]) -> MatchingConfig | tuple[Path, str]:
+    """A member as ensemble.json lists it -> settings of a twin finder, or a file of weights and its sha256."""
+    if "matching" not in told:
+        return path.parent / told["path"], str(told["sha256"])
+    try:
+        return from_dict(MatchingConfig, told["matching"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _member(path: Path, source: MatchingConfig | tuple[Path, str], bare: ModelConfig) -> Member:
+    """A member, with weight 1. Raises InputError where its file is missing or not the one that was listed."""
+    if isinstance(source, MatchingConfig):
+        return Member(matcher.built(source), InferenceConfig(), 1.0, Path(matcher.NAME), {})
+    file, digest = source
+    require(file.is_file(), f"{path}: its member {file} is missing; bring it back, or name the weights that are left")
+    if _sha256(file) != digest:
+        raise InputError(f"{path}: its member {file} is damaged or has changed since; train or fit the ensemble anew")
+    restored = weights.load(str(file), bare)
+    config = _thresholds(restored.path.with_suffix(".json"), restored.meta)
+    return Member(restored.model, config, 1.0, restored.path, restored.meta)
+
+
+def _fused(path: Path, told: Mapping[str, Any], members: Sequence[Member], rule: Rule | None) -> Ensemble:
+    """Raises InputError where the members or numbers are not those of a fusion, or it is to be merged by another rule."""
+    fix = "name it alone, without --rule"
+    require(rule in (None, "fused"), f"{path}: its members are fused, by no rule and with no others; {fix}")
+    finders = sum(member.path == Path(matcher.NAME) for member in members)
+    fits = finders == 1 and len(members) > 1 and all(member.model.gives == "instances" for member in members)
+    require(fits, f"{path}: a fusion needs one matcher beside detectors; fit it anew with `edarnn.py fusion`")
+    numbers = fusion.from_json(told.get("fusion", {}), str(path))
+    return Ensemble(tuple(members), "fused", _thresholds(path, told), path, told, numbers)
 
 
 def _merged_by(rule: Rule, path: Path, told: Mapping[str, Any], members: Sequence[Member]) -> InferenceConfig:

@@ -12,11 +12,13 @@ import torch
 
 from forgery_rcnn.config import InferenceConfig
 from forgery_rcnn.inference import merging, pipeline
+from forgery_rcnn.inference.fusion import Fusion
 from forgery_rcnn.instances import Prediction
+from forgery_rcnn.models.matcher import Matched
 from forgery_rcnn.models.segmenter import Segmenter
 
-Rule = Literal["mean", "vote"]
-RULES: tuple[Rule, ...] = ("mean", "vote")
+Rule = Literal["mean", "vote", "fused"]
+RULES: tuple[Rule, ...] = ("mean", "vote", "fused")
 CALL = 0.5  # image score from which an image is called forged where nothing was set or fitted
 CALLS = ("f1", "balanced_accuracy")
 """Metrics of the decision image score >= image_threshold alone, as MediaEval's files say it; regions do not count."""
@@ -47,7 +49,7 @@ class Ensemble:
     """Members, how they are merged, and `config`, whose refinement and thresholds make the answer of what was merged.
 
     Of a vote these thresholds are about shares of the votes, see `of_votes`. path: what was loaded; meta: its JSON, {}
-    where it has none.
+    where it has none; fusion: what scores the regions where the rule is fused, of the mean of all others and the matcher.
     """
 
     members: tuple[Member, ...]
@@ -55,6 +57,7 @@ class Ensemble:
     config: InferenceConfig
     path: Path
     meta: Mapping[str, Any]
+    fusion: Fusion | None = None
 
     @property
     def gives(self) -> Literal["instances", "map"]:
@@ -122,10 +125,20 @@ class Ensemble:
         shares = [member.weight for member in self.members] if shares is None else shares
         heard = (one for one, share in zip(found, shares, strict=True) if share > 0)
         own = [share for share in shares if share > 0]
+        if self.fusion is not None:
+            return _fused(list(heard), own, self.fusion)
         if self.rule == "vote" and len(own) > 1:
             configs = [member.config for member, share in zip(self.members, shares, strict=True) if share > 0]
             return merging.vote(heard, own, self.gives, configs)
         return merging.mean(heard, own, self.gives)
+
+
+def _fused(heard: Sequence[Prediction], shares: Sequence[float], fusion: Fusion) -> Prediction:
+    """What the members say, one of them a Matched -> the mean of the others with it, scored anew."""
+    (twins,) = [found for found in heard if isinstance(found, Matched)]
+    others = [(found, share) for found, share in zip(heard, shares, strict=True) if found is not twins]
+    detected = merging.mean([found for found, _ in others], [share for _, share in others], "instances")
+    return fusion.scored(detected, twins)
 
 
 def of_votes(config: InferenceConfig) -> InferenceConfig:

@@ -19,7 +19,13 @@ def predict_image(model: Segmenter, pixels: np.ndarray, config: InferenceConfig)
 
 
 def candidates(model: Segmenter, pixels: np.ndarray, config: InferenceConfig) -> Prediction:
-    """(H, W, 3) uint8 -> what the model says of it, tiles and views merged; no thresholds but the masks'."""
+    """(H, W, 3) uint8 -> what the model says of it, tiles and views merged; no thresholds but the masks'.
+
+    One that sees images whole is asked once, without tiles and views.
+    """
+
+    if model.sees == "whole":
+        return model.predict([pixels], config.mask_threshold)[0]
 
     def segmented(seen: np.ndarray) -> Prediction:
         return model.predict([seen], config.mask_threshold)[0]

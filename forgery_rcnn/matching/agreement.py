@@ -16,8 +16,9 @@ from forgery_rcnn.matching.pairs import inverse, parts_of
 FORM = (1.2, 5.0)  # px: Gaussian sigmas whose difference is the band
 DETAIL = (0.0, 1.2)
 MIDDLE = (0.6, 2.2)
-WINDOW = 3.5  # px, sigma of the neighbourhood that a correlation is of: about 150 pixels count
-FLOOR = {"form": 0.6, "middle": 0.35, "detail": 0.25}  # levels: variance below which a neighbourhood has no say
+WINDOW = 2.5  # px, sigma of the neighbourhood that a correlation is of: about 80 pixels count
+FLOOR = {"form": 0.3, "middle": 0.15, "detail": 0.15}
+SAME_SIDE = 7  # px
 SHARPER = 1.15  # from this scale on the larger region is blurred before it is shrunk
 
 
@@ -54,9 +55,18 @@ def compared(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, box: Box
         maps[name], energy = correlation(a, b, FLOOR[name])
         if name == "form":
             contrast = energy
-    for name in maps:
-        maps[name][~inside] = 0
+    same = _same(first, second)
+    for values in maps.values():
+        values[same] = 1
+        values[~inside] = 0
     return Agreement(box[:2], **maps, energy=energy, contrast=contrast, inside=inside)
+
+
+def _same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """-> (h, w) bool, where all around is equal and not of one level: a lossless copy, however faint its detail."""
+    around = np.ones((SAME_SIDE, SAME_SIDE), np.uint8)
+    equal = cv2.erode((np.abs(first - second) < 0.25).astype(np.uint8), around) > 0
+    return equal & (cv2.dilate(first, around) - cv2.erode(first, around) >= 1)
 
 
 def aligned(
@@ -108,8 +118,9 @@ def correlation(a: np.ndarray, b: np.ndarray, floor: float) -> tuple[np.ndarray,
     return local(a * b) / np.sqrt((aa + floor) * (bb + floor)), np.sqrt(np.minimum(aa, bb))
 
 
-def refined(gray: np.ndarray, matrix: np.ndarray, mask: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
-    """The motion, adjusted so that the pixels of `mask`, (h, w) bool at `corner`, correlate best; as it was where that fails.
+def refined(gray: np.ndarray, matrix: np.ndarray, mask: np.ndarray, corner: tuple[int, int], blur: int) -> np.ndarray:
+    """The motion, adjusted so that the pixels of `mask`, (h, w) bool at `corner`, correlate best under a blur of side `blur`, odd;
+    as it was where that fails.
 
     Enhanced correlation coefficient (Evangelidis & Psarakis 2008).
     """
@@ -121,7 +132,7 @@ def refined(gray: np.ndarray, matrix: np.ndarray, mask: np.ndarray, corner: tupl
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-4)
     try:
         _, found = cv2.findTransformECC(
-            template, gray, start.astype(np.float32), cv2.MOTION_AFFINE, criteria, mask.astype(np.uint8), 3
+            template, gray, start.astype(np.float32), cv2.MOTION_AFFINE, criteria, mask.astype(np.uint8), blur
         )
     except cv2.error:  # no texture to go by, or it ran away
         return matrix
@@ -141,5 +152,3 @@ def exact(matrix: np.ndarray, centre: np.ndarray) -> np.ndarray | None:
         return None
     shift = np.round(matrix[:, :2] @ centre + matrix[:, 2] - linear @ centre)
     return np.column_stack([linear, shift])
-
-

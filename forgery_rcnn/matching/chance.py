@@ -86,10 +86,10 @@ def _brought(gray: np.ndarray, matrix: np.ndarray, box: agreement.Box) -> tuple[
     local[:, 2] += matrix[:, :2] @ box[:2]
     scale = parts_of(matrix).scale
     source = cv2.GaussianBlur(gray, (0, 0), 0.5 * np.sqrt(scale**2 - 1)) if scale > agreement.SHARPER else gray
-    scene = cv2.warpAffine(source, local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    corners = cv2.warpAffine(
-        np.ones(gray.shape, np.uint8), local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+    scene = cv2.warpAffine(
+        source, local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
+    corners = cv2.warpAffine(np.ones(gray.shape, np.uint8), local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST)
     return scene, corners > 0
 
 

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from forgery_rcnn import rle
-from forgery_rcnn.matching import chance, correlation, field, furniture, judge, keypoints, motions, panels, verify
+from forgery_rcnn.matching import correlation, field, furniture, judge, keypoints, motions, panels, reuse
 from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Pair, Rejected, gray_of, shares
-from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
 
-KEYPOINTS = 6000
-LEAST_SCORE = 0.5
+KEYPOINTS = 5000
+PER_KEYPOINT = 60  # px: a small image's further keypoints are noise
 SAME_MOTION = 6.0  # px
 
 
 def find(pixels: np.ndarray, config: MatchingConfig) -> Finding:
     """(H, W, 3) uint8 of any size -> what occurs twice in it. Deterministic."""
     figure = seen(pixels)
-    drawn = figure.ignored & ~furniture.flat(figure.gray)
+    return verified(figure, hypotheses(figure, config), config)
+
+
+def verified(figure: Figure, proposed: Sequence[Hypothesis], config: MatchingConfig) -> Finding:
+    """A figure and motions that may explain it -> those that do, each pair of regions once, best first."""
+    figure, drawn = undrawn(figure)
     pairs: list[Pair] = []
     rejected: list[Rejected] = []
-    for hypothesis in hypotheses(figure, config):
+    for hypothesis in proposed:
         if any(_same(hypothesis, pair, figure) for pair in pairs):
             continue
-        found = _pair(figure, drawn, hypothesis, config)
+        found = judge.judged(figure, drawn, hypothesis, config)
         if isinstance(found, str):
             rejected.append(Rejected(hypothesis, found))
         else:
@@ -41,14 +45,22 @@ def seen(pixels: np.ndarray) -> Figure:
     return Figure(pixels, gray_of(pixels), furniture.mask(pixels, boxes), boxes)
 
 
+def undrawn(figure: Figure) -> tuple[Figure, np.ndarray]:
+    """-> the figure with what was drawn over its pictures painted over in `gray`, and (H, W) bool, where that was."""
+    drawn = furniture.drawn(figure.gray, figure.ignored)
+    return replace(figure, gray=furniture.painted_over(figure.gray, drawn)), drawn
+
+
 def _by_keypoints(figure: Figure) -> list[Hypothesis]:
-    return motions.hypotheses(keypoints.described(figure.gray, figure.ignored, KEYPOINTS))
+    limit = min(KEYPOINTS, figure.gray.size // PER_KEYPOINT)
+    return motions.hypotheses(keypoints.described(figure.gray, figure.ignored, limit))
 
 
 METHODS: dict[str, Callable[[Figure], list[Hypothesis]]] = {
     "keypoints": _by_keypoints,
     "correlation": correlation.hypotheses,
     "field": field.hypotheses,
+    "panels": reuse.hypotheses,
 }
 
 
@@ -76,54 +88,11 @@ def enlarged(found: Hypothesis, factor: float) -> Hypothesis:
     middle = found.matrix[:, :2] @ [0.5, 0.5]
     shift = (found.matrix[:, 2] + 0.5 - middle) / factor - 0.5 + middle
     return Hypothesis(
-        np.column_stack([found.matrix[:, :2], shift]), first.astype(np.float32), second.astype(np.float32), found.found_by
+        np.column_stack([found.matrix[:, :2], shift]),
+        first.astype(np.float32),
+        second.astype(np.float32),
+        found.found_by,
     )
-
-
-def _pair(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Pair | str:
-    """-> the pair, or why it is none: one line."""
-    found = verify.measured(figure.gray, drawn, hypothesis)
-    if isinstance(found, str):
-        return found
-    if found.area < config.min_area:
-        return f"area {found.area} px is below {config.min_area}"
-    if found.overlap > verify.MOST_OVERLAP:
-        return f"the region overlaps its copy by {found.overlap:.0%}: a pattern, moved along itself"
-    if found.detail < verify.LEAST_DETAIL:
-        return f"alike, but not the same: detail correlates by {found.detail:.2f}"
-    probable = chance.of(figure.gray, found.grown)
-    if probable > config.max_chance:
-        return f"chance {probable:.2g}: other places fit as well"
-    sure = judge.score(found, probable)
-    if sure < LEAST_SCORE:
-        return f"score {sure:.2f} is below {LEAST_SCORE}"
-    return _made(figure, hypothesis, found, probable, sure)
-
-
-def _made(figure: Figure, hypothesis: Hypothesis, found: Measured, probable: float, sure: float) -> Pair:
-    sides = [
-        rle.runs_of(mask, figure.size, corner)
-        for mask, corner in ((found.grown.mask, found.grown.corner), (found.second, found.second_corner))
-    ]
-    return Pair(
-        *sides,
-        matrix=found.grown.matrix,
-        inliers=found.inliers,
-        correlation=found.detail,
-        chance=probable,
-        score=sure,
-        original="undecided",
-        found_by=hypothesis.found_by,
-        between_panels=_panel(figure, sides[0]) != _panel(figure, sides[1]),
-    )
-
-
-def _panel(figure: Figure, runs: rle.Runs) -> int:
-    """-> the panel that holds most of a region."""
-    x0, y0, x1, y1 = figure.panels.T
-    column, row = np.divmod(runs[:, 0] + runs[:, 1] // 2, figure.size[0])
-    inside = (column[:, None] >= x0) & (column[:, None] < x1) & (row[:, None] >= y0) & (row[:, None] < y1)
-    return int(np.argmax((inside * runs[:, 1:]).sum(axis=0)))
 
 
 def _same(hypothesis: Hypothesis, pair: Pair, figure: Figure) -> bool:

@@ -1,36 +1,128 @@
-"""How sure a measured pair is: a logistic model of a few numbers, fitted on made copies and on untouched pictures."""
+"""Which motions carry a copy: measured, held against chance, and judged by a logistic model of a few numbers.
+
+`benchmarks/judge.py` fits the model on copies planted in clean pictures, on made figures, and on what the same motions find
+in untouched ones.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from forgery_rcnn import rle
+from forgery_rcnn.matching import chance, origin, verify
+from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair, parts_of
 from forgery_rcnn.matching.verify import Measured
+from forgery_rcnn.matching_config import MatchingConfig
 
 WEIGHTS = {
-    "one": -9.0,
-    "detail": 13.0,
-    "middle": 0.0,
-    "log_area": 0.6,
-    "log_chance": -0.12,
-    "log_inliers": 0.4,
+    "one": -12.9,
+    "detail": 2.44,
+    "log_area": 1.18,
+    "log_chance": -0.214,
+    "log_inliers": 1.82,
+    "log_energy": -1.15,
+    "grain": 0.0,
+    "gain": 0.0,
+    "brightness": -5.5,
+    "tint": -4.1,
 }
-"""Of each feature; see `features`."""
+"""Of each feature; see `features`. Fitted: docs/results/judge.md."""
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
+LEAST_SCORE = 0.5
+CHANNELS = 12.0  # levels of tint from which two panels show different stains
+EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
+SAME_PLACE = 0.05  # of a panel's diagonal
 
 
-def features(found: Measured, chance: float) -> dict[str, float]:
+def features(found: Measured, probable: float) -> dict[str, float]:
     """A pair and its chance -> the numbers that it is judged by."""
     return {
         "one": 1.0,
         "detail": found.detail,
-        "middle": found.middle,
-        "log_area": float(np.log10(found.area / 1000)),
-        "log_chance": float(np.log10(max(chance, LEAST_CHANCE))),
+        "log_area": float(np.log10(found.area)),
+        "log_chance": float(np.log10(max(probable, LEAST_CHANCE))),
         "log_inliers": float(np.log10(found.inliers + 1)),
+        "log_energy": float(np.log10(found.energy + 0.1)),
+        "grain": found.grain,
+        "gain": min(found.compared.gain, 1.0),
+        "brightness": min(found.compared.brightness, 30.0) / 30,
+        "tint": min(found.compared.tint, 20.0) / 20,
     }
 
 
-def score(found: Measured, chance: float) -> float:
-    """-> 0..1."""
-    total = sum(WEIGHTS[name] * value for name, value in features(found, chance).items())
+def score(found: Measured, probable: float) -> float:
+    """-> 0..1, how sure a pair is; from LEAST_SCORE on it is reported."""
+    total = sum(WEIGHTS[name] * value for name, value in features(found, probable).items())
     return float(1 / (1 + np.exp(-np.clip(total, -50, 50))))
+
+
+def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Pair | str:
+    """A figure, (H, W) bool, drawn over the picture, and a motion -> the pair, or why it is none: one line."""
+    found = tested(figure, drawn, hypothesis, config)
+    if isinstance(found, str):
+        return found
+    # The best that chance could make of it: the costly count of places is for those that it could help.
+    if score(found, LEAST_CHANCE) < LEAST_SCORE:
+        return f"alike, but not the same: detail correlates by {found.detail:.2f}"
+    probable = chance.of(figure.gray, found.grown)
+    if probable > config.max_chance:
+        return f"chance {probable:.2g}: other places fit as well"
+    sure = score(found, probable)
+    if sure < LEAST_SCORE:
+        return f"score {sure:.2f} is below {LEAST_SCORE}"
+    return _pair(figure, hypothesis, found, probable, sure)
+
+
+def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Measured | str:
+    """A motion -> its regions, measured, where nothing but their likeness is left to judge; else why it is no copy: one line."""
+    found = verify.measured(figure, drawn, hypothesis)
+    if isinstance(found, str):
+        return found
+    if found.area < config.min_area:
+        return f"area {found.area} px is below {config.min_area}"
+    if found.overlap > verify.MOST_OVERLAP:
+        return f"the region overlaps its copy by {found.overlap:.0%}: a pattern, moved along itself"
+    first, second = _panels(figure, found)
+    if first != second and _same_place(figure, (first, second), found):
+        differ = found.compared
+        if differ.tint > CHANNELS:
+            return "the same place of another panel in another colour: two channels of one field"
+        if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
+            return "the same place of another panel, lighter or darker: two exposures of one field"
+    return found
+
+
+def _pair(figure: Figure, hypothesis: Hypothesis, found: Measured, probable: float, sure: float) -> Pair:
+    grown = found.grown
+    first, second = _panels(figure, found)
+    return Pair(
+        rle.runs_of(grown.mask, figure.size, grown.corner),
+        rle.runs_of(found.second, figure.size, found.second_corner),
+        matrix=grown.matrix,
+        inliers=found.inliers,
+        correlation=found.detail,
+        chance=probable,
+        score=sure,
+        original=origin.original(figure.gray, grown.mask, grown.corner, grown.matrix),
+        found_by=hypothesis.found_by,
+        between_panels=first != second,
+    )
+
+
+def _panels(figure: Figure, found: Measured) -> tuple[int, int]:
+    """-> the panels that hold most of the first and of the second region."""
+    sides = (found.grown.mask, found.grown.corner), (found.second, found.second_corner)
+    numbers = []
+    for mask, (left, top) in sides:
+        boxes = np.clip(figure.panels - [left, top] * 2, 0, [*mask.shape[::-1]] * 2)
+        numbers.append(int(np.argmax([mask[y0:y1, x0:x1].sum() for x0, y0, x1, y1 in boxes.tolist()])))
+    return numbers[0], numbers[1]
+
+
+def _same_place(figure: Figure, panels: tuple[int, int], found: Measured) -> bool:
+    """Whether the motion only carries one panel onto the other, as a whole and upright."""
+    (x0, y0, x1, y1), other = figure.panels[list(panels)].tolist()
+    parts = parts_of(found.grown.matrix)
+    shift = found.grown.matrix @ [x0, y0, 1] - other[:2]
+    upright = abs(parts.turn) < 3 and abs(parts.scale - 1) < 0.05 and not parts.mirrored
+    return upright and bool(np.linalg.norm(shift) < SAME_PLACE * np.hypot(x1 - x0, y1 - y0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -14,10 +15,17 @@ from forgery_rcnn.matching.pairs import inverse
 
 MARGIN = 40  # px around the seeds that are looked at first; where a region reaches the rim, more
 CORE = 128  # px, Chebyshev: seeds so near to their middle are looked at first
-PROMISING = {"middle": 0.4, "detail": 0.2}  # least median at the seeds for a region to be grown
-ALIKE = {"form": 0.55, "middle": 0.45}  # least local correlation inside a region
+PROMISING = {
+    "form": 0.55,
+    "middle": 0.3,
+    "detail": 0.05,
+}  # least correlation at the best seeds for a region to be grown
+ALIKE = {"form": (0.1, 0.3), "middle": (0.2, 0.5)}  # bounds of the least local correlation inside a region
 FLAT = 1.2  # levels: below this contrast there is nothing to correlate; such pixels join where they fill holes
+BLURS = (3, 7)  # px, sides of the Gaussian under which a motion is adjusted: sharp, and for weak or noisy detail
 SMOOTHED = 5  # px, diameter of what is rubbed off a region's rim and of gaps that are closed
+PIECE = 0.2  # of the largest piece: smaller ones are no part of a region
+RIM = 3  # px, diameter: the outermost pixels of a region agree less than half, as their neighbourhoods lie half outside
 BRIDGE = 21  # px, diameter of gaps without detail between parts of a region that are bridged
 SEED = 7  # px: a region counts where a seed lies so near
 ATTEMPTS = 4
@@ -42,13 +50,13 @@ def grown(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, seeds: np.n
     region, or None where nothing agrees."""
     centre = seeds[np.argmin(np.abs(seeds - np.median(seeds, axis=0)).max(axis=1))]
     core = seeds[np.abs(seeds - centre).max(axis=1) <= CORE]
-    matrix = _from_seeds(gray, matrix, core)
+    matrix = _from_seeds(gray, ignored, matrix, core)
     box = _around(core, gray.shape, MARGIN)
     for attempt in range(ATTEMPTS):
         found = _region(gray, ignored, matrix, box, seeds)
         if found is None or (attempt == 0 and not _promising(found, core)):
             return None
-        adjusted = _best(gray, ignored, found) if attempt < 2 else found.matrix
+        adjusted = _best(gray, ignored, found.matrix, found.mask, found.corner) if attempt < 2 else found.matrix
         moved = not np.array_equal(adjusted, matrix)
         matrix, wider = adjusted, _wider(found.mask, box, gray.shape)
         if wider == box and not moved:
@@ -58,11 +66,12 @@ def grown(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, seeds: np.n
 
 
 def _promising(found: Grown, seeds: np.ndarray) -> bool:
-    """Whether half of the seeds are places where the image agrees with itself to the pixel."""
+    """Whether a third of the seeds are places where the image agrees with itself to the pixel."""
     shape = np.array(found.mask.shape)[::-1]
     x, y = np.clip(np.round(seeds - found.corner).astype(int), 0, shape - 1).T
     seen = found.agreement
-    return bool(np.median(seen.middle[y, x]) >= PROMISING["middle"] and np.median(seen.detail[y, x]) >= PROMISING["detail"])
+    best = {name: np.quantile(getattr(seen, name)[y, x], 0.7) for name in PROMISING}
+    return all(best[name] >= least for name, least in PROMISING.items())
 
 
 def _around(seeds: np.ndarray, shape: tuple[int, ...], margin: float) -> Box:
@@ -85,27 +94,37 @@ def _wider(mask: np.ndarray, box: Box, shape: tuple[int, ...]) -> Box:
     )
 
 
-def _from_seeds(gray: np.ndarray, matrix: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+def _from_seeds(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """The motion, adjusted to the neighbourhoods of the seeds."""
     box = _around(seeds, gray.shape, 14)
     mask = np.zeros((box[3] - box[1], box[2] - box[0]), np.uint8)
     for x, y in np.round(seeds - box[:2]).astype(int).tolist():
         cv2.circle(mask, (x, y), 10, 1, -1)
-    return agreement.refined(gray, matrix, mask > 0, box[:2])
+    return _best(gray, ignored, matrix, mask > 0, box[:2], tuple(itertools.product((-1, 0, 1), repeat=2)))
 
 
-def _best(gray: np.ndarray, ignored: np.ndarray, found: Grown) -> np.ndarray:
-    """Of the motion adjusted to its whole region, and the nearest one by whole pixels, the one whose detail agrees best."""
-    height, width = found.mask.shape
-    box = (*found.corner, found.corner[0] + width, found.corner[1] + height)
-    centre = np.array(found.corner) + np.argwhere(found.mask).mean(axis=0)[::-1]
-    tried = [found.matrix, agreement.refined(gray, found.matrix, found.mask, found.corner)]
-    whole = agreement.exact(tried[1], centre)
-    tried += [] if whole is None else [whole]
+def _best(
+    gray: np.ndarray,
+    ignored: np.ndarray,
+    matrix: np.ndarray,
+    mask: np.ndarray,
+    corner: tuple[int, int],
+    around: tuple[tuple[int, int], ...] = ((0, 0),),
+) -> np.ndarray:
+    """Of the motion as it is, adjusted to (h, w) bool `mask`, and the nearest ones by whole pixels, the one whose detail
+    agrees best there; around: whole pixels to try beside the nearest."""
+    height, width = mask.shape
+    box = (*corner, corner[0] + width, corner[1] + height)
+    centre = np.array(corner) + np.argwhere(mask).mean(axis=0)[::-1]
+    tried = [matrix, *(agreement.refined(gray, matrix, mask, corner, blur) for blur in BLURS)]
+    whole = agreement.exact(tried[-1], centre)
+    if whole is not None:
+        tried += [whole + [[0, 0, x], [0, 0, y]] for x, y in around]
+    own = agreement.band(gray[box[1] : box[3], box[0] : box[2]], *agreement.MIDDLE)
 
-    def detail(matrix: np.ndarray) -> float:
-        first, second, inside = agreement.aligned(gray, ignored, matrix, box)
-        a, b = (agreement.band(side, *agreement.MIDDLE)[found.mask & inside] for side in (first, second))
+    def detail(motion: np.ndarray) -> float:
+        _, second, inside = agreement.aligned(gray, ignored, motion, box)
+        a, b = own[mask & inside], agreement.band(second, *agreement.MIDDLE)[mask & inside]
         return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-9))
 
     return max(reversed(tried), key=detail)
@@ -114,19 +133,32 @@ def _best(gray: np.ndarray, ignored: np.ndarray, found: Grown) -> np.ndarray:
 def _region(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, box: Box, seeds: np.ndarray) -> Grown | None:
     """What agrees around the seeds, cleaned."""
     seen = agreement.compared(gray, ignored, matrix, box)
-    alike = (seen.form > ALIKE["form"]) & (seen.middle > ALIKE["middle"]) & seen.inside
+    least = _least(seen, seeds - box[:2])
+    alike = (seen.form > least["form"]) & (seen.middle > least["middle"]) & seen.inside
     neutral = (seen.contrast < FLAT) & seen.inside
     bridged = _morphed(alike, cv2.MORPH_CLOSE, BRIDGE) & (alike | neutral)
     rubbed = _morphed(_morphed(bridged, cv2.MORPH_CLOSE, SMOOTHED), cv2.MORPH_OPEN, SMOOTHED)
     labels, _ = ndimage.label(rubbed)
     at = np.clip(np.round(seeds - box[:2]).astype(int), 0, np.array(rubbed.shape)[::-1] - 1)
     near = cv2.dilate(labels.astype(np.float32), np.ones((SEED, SEED), np.uint8)).astype(int)
-    hit, counts = np.unique(near[at[:, 1], at[:, 0]], return_counts=True)
-    kept = [int(label) for label, count in zip(hit, counts, strict=True) if label]
+    hit = np.unique(near[at[:, 1], at[:, 0]])
+    areas = np.bincount(labels.ravel())
+    kept = [int(label) for label in hit if label]
+    # Noise agrees in specks, a copy in pieces.
+    kept = [label for label in kept if areas[label] >= PIECE * max(areas[other] for other in kept)]
     if not kept:
         return None
-    mask = ndimage.binary_fill_holes(np.isin(labels, kept)) & seen.inside
+    filled = ndimage.binary_fill_holes(np.isin(labels, kept))
+    mask = (_morphed(filled, cv2.MORPH_DILATE, RIM) > 0) & seen.inside
     return Grown(matrix, mask, seen)
+
+
+def _least(seen: Agreement, seeds: np.ndarray) -> dict[str, float]:
+    """-> the correlations from which a pixel counts as alike: half of what the better seeds have, so that noise, which lowers it
+    everywhere, does not make a region smaller, and a sharp copy is not grown into its surroundings."""
+    x, y = np.clip(np.round(seeds).astype(int), 0, np.array(seen.form.shape)[::-1] - 1).T
+    typical = {name: float(np.quantile(getattr(seen, name)[y, x], 0.7)) for name in ALIKE}
+    return {name: float(np.clip(0.55 * typical[name], low, high)) for name, (low, high) in ALIKE.items()}
 
 
 def _morphed(mask: np.ndarray, how: int, diameter: int) -> np.ndarray:
@@ -144,7 +176,5 @@ def partner(found: Grown, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int
     local = inverse(found.matrix)
     local[:, 2] += local[:, :2] @ low - found.corner
     size = (high - low).tolist()
-    mask = cv2.warpAffine(
-        found.mask.astype(np.float32), local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-    )
+    mask = cv2.warpAffine(found.mask.astype(np.float32), local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
     return mask > 0.5, (int(low[0]), int(low[1]))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from forgery_rcnn.matching import regions
-from forgery_rcnn.matching.pairs import Hypothesis, inverse, parts_of
+from forgery_rcnn.matching import agreement, regions
+from forgery_rcnn.matching.pairs import Figure, Hypothesis, inverse, parts_of
 from forgery_rcnn.matching.regions import Grown
 
 MOST_OVERLAP = 0.3  # of the smaller side; beyond it the motion shifts a pattern along itself
-LEAST_DETAIL = 0.45  # mean local correlation of the detail; alike things have 0 to 0.5
+LARGER = (1.2, 4.0)  # px: Gaussian sigmas, the band of structures
+WHITE = 0.0505  # power of white noise in LARGER over that in DETAIL
+ROUNDING = 0.02  # levels squared, so that two equal sides have a quotient
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Measured:
 
     grown: the first region; second, second_corner: (h, w) bool and x0 y0; form, middle, detail: -1..1, mean local correlation in
     the region; grain: the same of the detail where there is little form: alike objects agree at their edges, copies everywhere;
-    energy: levels, mean standard deviation of its detail; inliers: seeds inside; area: pixels of the first region.
+    compared: how the two sides differ; energy: levels, mean standard deviation of its detail; inliers: seeds inside; area: pixels of the first region.
     """
 
     grown: Grown
@@ -30,21 +33,22 @@ class Measured:
     middle: float
     detail: float
     grain: float
+    compared: Compared
     energy: float
     inliers: int
     area: int
     overlap: float
 
 
-def measured(gray: np.ndarray, drawn: np.ndarray, hypothesis: Hypothesis) -> Measured | str:
-    """(H, W) float32, (H, W) bool, drawn over the picture, a motion -> what it carries, or why it carries nothing: one line."""
+def measured(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis) -> Measured | str:
+    """A figure, (H, W) bool, drawn over the picture, a motion -> what it carries, or why it carries nothing: one line."""
     matrix, seeds = hypothesis.matrix, hypothesis.first
     if parts_of(matrix).scale < 0.999:  # the larger region is brought onto the smaller one
         matrix, seeds = inverse(matrix), hypothesis.second
-    grown = regions.grown(gray, drawn, matrix, seeds)
+    grown = regions.grown(figure.gray, drawn, matrix, seeds)
     if grown is None:
         return "the regions do not agree"
-    second, corner = regions.partner(grown, gray.shape)
+    second, corner = regions.partner(grown, figure.size)
     area = int(grown.mask.sum())
     if not second.any():
         return "the regions do not agree"
@@ -59,11 +63,58 @@ def measured(gray: np.ndarray, drawn: np.ndarray, hypothesis: Hypothesis) -> Mea
         float(seen.middle[mask].mean()),
         float(seen.detail[mask].mean()),
         float(seen.detail[mask & (seen.contrast <= np.median(seen.contrast[mask]))].mean()),
+        compared(figure, drawn, grown),
         float(seen.energy[mask].mean()),
         int(mask[y[inside], x[inside]].sum()),
         area,
         _overlap(grown, second, corner),
     )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What tells a copy from something alike, pixel against pixel. structure: log10 of how much stronger the difference of the
+    two sides is at the scale of structures than its grain alone explains (between a copy and its source stands noise, about as
+    strong in every band; two alike objects differ in structure); gain: |log| of the contrast between them; brightness: |difference|
+    of their means in levels; tint: the same of their colours; corners: 0..1, how many directions the detail has: an edge, which fits
+    all along itself, has one."""
+
+    structure: float
+    gain: float
+    brightness: float
+    tint: float
+    corners: float
+
+
+def compared(figure: Figure, drawn: np.ndarray, grown: Grown) -> Compared:
+    """A figure, (H, W) bool, drawn over the picture, and a region with its motion -> how the two sides differ."""
+    height, width = grown.mask.shape
+    box = (*grown.corner, grown.corner[0] + width, grown.corner[1] + height)
+    first, second, inside = agreement.aligned(figure.gray, drawn, grown.matrix, box)
+    mask, left = grown.mask & inside, []
+    for low, high in (agreement.DETAIL, LARGER):
+        a, b = (agreement.band(side, low, high)[mask] for side in (first, second))
+        left.append(float(np.square(a - (a @ b) / (b @ b + 1e-6) * b).mean()))
+    x, y = (cv2.Sobel(cv2.GaussianBlur(first, (0, 0), 1.0), cv2.CV_32F, *order)[mask] for order in ((1, 0), (0, 1)))
+    least, most = np.linalg.eigvalsh([[x @ x, x @ y], [x @ y, y @ y]])
+    return Compared(
+        structure=float(np.log10((left[1] + ROUNDING) / (left[0] + ROUNDING) / WHITE)),
+        gain=float(abs(np.log((a.std() + 0.1) / (b.std() + 0.1)))),
+        brightness=float(abs(np.median(first[mask]) - np.median(second[mask]))),
+        tint=_tint(figure.pixels, grown.matrix, box, mask),
+        corners=float(max(least, 0) / (most + 1e-6)),
+    )
+
+
+def _tint(pixels: np.ndarray, matrix: np.ndarray, box: agreement.Box, mask: np.ndarray) -> float:
+    """-> levels, how far apart the mean colours of the two sides are, their brightness left out."""
+    size = (box[2] - box[0], box[3] - box[1])
+    local = matrix.copy()
+    local[:, 2] += matrix[:, :2] @ box[:2]
+    other = cv2.warpAffine(pixels, local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST)[mask]
+    own = pixels[box[1] : box[3], box[0] : box[2]][mask]
+    means = [side.mean(axis=0) - side.mean() for side in (own.astype(np.float32), other.astype(np.float32))]
+    return float(np.abs(means[0] - means[1]).max())
 
 
 def _overlap(grown: Grown, second: np.ndarray, corner: tuple[int, int]) -> float:

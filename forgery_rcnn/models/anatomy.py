@@ -58,7 +58,8 @@ class Anatomy:
     stages: '0'..'3' -> (1, C, h'/4.., w'/4..), the backbone's; levels: '0'..'3', 'pool' -> (1, fpn_width, ...), the pyramid's.
     anchors: (A, 4); anchor_levels: (A,) int64 0..4; objectness: (A,) probability; moved: (A, 4) anchors moved by the
     RPN's deltas, before anything is dropped.
-    proposals: Regions of the P proposals that are left, best first; proposal_objectness: (P,).
+    proposals: Regions of the P proposals that are left, best first, those that are not the RPN's (config.extra_proposals) at
+    the end; proposal_objectness: (P,), 0 of these.
     kept: (D,) int64, the proposals whose refined boxes are detections, best first; grids: (D, M, M) mask probabilities.
     prediction: the same as the model's, every candidate, in the original frame.
     """
@@ -100,6 +101,8 @@ def dissect(model: MaskRCNN, pixels: np.ndarray, mask_threshold: float = 0.5) ->
     stages = backbones.stages(model.backbone, batch.tensors)
     levels = model.backbone.fpn(stages)
     anchors, anchor_levels, objectness, moved, (boxes, scores) = _proposed(model, batch, levels)
+    extra = model.extra(pixels, fitted)
+    boxes, scores = torch.cat([boxes, extra]), torch.cat([scores, scores.new_zeros(len(extra))])
     regions = box_branch(model, levels, boxes, fitted)
     kept = survivors(model, regions.refined, regions.scores)
     grids = mask_branch(model, levels, regions.refined[kept], fitted)

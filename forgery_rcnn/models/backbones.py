@@ -15,22 +15,28 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.models import forensic
 
 STRIDES = (4, 8, 16, 32)
 
 
 def build(config: ModelConfig) -> nn.Module:
-    """The backbone that `config.backbone` names, with its pyramid; ImageNet weights where `config.weights` is imagenet.
+    """The backbone that `config.backbone` names, with its pyramid; ImageNet weights where `config.weights` is imagenet. With
+    config.stem similarity it takes a fourth channel, to which it gives no weight yet.
 
     Raises InputError for an unknown name or weights that cannot be had.
     """
     if config.backbone in _TORCHVISION:
-        return _TORCHVISION[config.backbone](config)
-    if config.backbone.startswith("timm:"):
-        return TimmPyramid(config)
-    raise InputError(
-        f"model.backbone {config.backbone!r}: use one of {', '.join(_TORCHVISION)}, or timm:NAME, e.g. timm:convnext_tiny"
-    )
+        backbone = _TORCHVISION[config.backbone](config)
+    elif config.backbone.startswith("timm:"):
+        backbone = TimmPyramid(config)
+    else:
+        raise InputError(
+            f"model.backbone {config.backbone!r}: use one of {', '.join(_TORCHVISION)}, or timm:NAME, e.g. timm:convnext_tiny"
+        )
+    if config.stem == "similarity":
+        forensic.widen(backbone)
+    return backbone
 
 
 def norm_of(config: ModelConfig) -> str:
@@ -127,12 +133,12 @@ class TimmPyramid(nn.Module):
         self.out_channels = config.fpn_width
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(B, 3, h, w) float -> {'0'..'3', 'pool'}: (B, fpn_width, h/4.., w/4..)."""
+        """(B, C, h, w) float -> {'0'..'3', 'pool'}: (B, fpn_width, h/4.., w/4..)."""
         return self.fpn(stages(self, x))
 
 
 def stages(backbone: nn.Module, x: Tensor) -> OrderedDict[str, Tensor]:
-    """A backbone made here and (B, 3, h, w) float -> what its body hands to the pyramid: {'0'..'3'}: (B, C, h/4.., w/4..)."""
+    """A backbone made here and (B, C, h, w) float -> what its body hands to the pyramid: {'0'..'3'}: (B, C, h/4.., w/4..)."""
     found = backbone.body(x)
     return found if isinstance(found, dict) else OrderedDict((str(level), f) for level, f in enumerate(found))
 

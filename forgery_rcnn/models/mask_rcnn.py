@@ -21,7 +21,8 @@ from torchvision.ops import MultiScaleRoIAlign
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.data import images as reader
 from forgery_rcnn.instances import Prediction
-from forgery_rcnn.models import backbones, contrast
+from forgery_rcnn.matching import finder
+from forgery_rcnn.models import backbones, contrast, forensic, matcher
 from forgery_rcnn.models.paste import paste
 from forgery_rcnn.models.segmenter import Segmenter
 
@@ -78,8 +79,12 @@ class MaskRCNN(Segmenter):
         self.to(memory_format=torch.channels_last)
 
     def batched(self, images: Sequence[Tensor]) -> ImageList:
-        """(3, h, w) uint8 images -> normalised, zero-padded (B, 3, h', w') float32 channels-last, h' and w' multiples of 32."""
-        normal = [self.transform.normalize(image.to(self.device).float() / 255) for image in images]
+        """(3, h, w) uint8 images -> normalised, zero-padded (B, C, h', w') float32 channels-last, h' and w' multiples of 32;
+        C is 3, or 4 with config.stem similarity."""
+        scaled = [image.to(self.device).float() / 255 for image in images]
+        normal = [self.transform.normalize(image) for image in scaled]
+        if self.config.stem == "similarity":
+            normal = [torch.cat([n, forensic.similarity(image)]) for n, image in zip(normal, scaled, strict=True)]
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
         batch = self.transform.batch_images(normal, size_divisible=32)
         return ImageList(batch.contiguous(memory_format=torch.channels_last), sizes)
@@ -91,6 +96,9 @@ class MaskRCNN(Segmenter):
         targets = [{name: value.to(self.device) for name, value in target.items()} for target in targets]
         features = self.backbone(batch.tensors)
         proposals, rpn_losses = self.rpn(batch, features, targets)
+        if self.config.extra_proposals == "matcher_always":
+            seen = [image.permute(1, 2, 0).contiguous().cpu().numpy() for image in images]
+            proposals = joined(proposals, [self.extra(pixels, pixels.shape[:2]) for pixels in seen])
         _, roi_losses = self.roi_heads(features, proposals, batch.image_sizes, targets)
         losses = rpn_losses | roi_losses
         if self.config.separability_weight > 0 and self.training:
@@ -107,17 +115,31 @@ class MaskRCNN(Segmenter):
         for size in dict.fromkeys(sizes):
             members = [i for i, s in enumerate(sizes) if s == size]
             fitted = [torch.from_numpy(reader.resized(images[i], size)).permute(2, 0, 1) for i in members]
-            for i, found in zip(members, self._detect(fitted), strict=True):
+            extra = [self.extra(images[i], size) for i in members]
+            for i, found in zip(members, self._detect(fitted, extra), strict=True):
                 parts = found["boxes"], found["masks"][:, 0], found["scores"]
                 out[i] = in_original_frame(*parts, images[i].shape[:2], size, mask_threshold)
         return [out[i] for i in range(len(images))]
 
-    def _detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+    def extra(self, pixels: np.ndarray, fitted: tuple[int, int]) -> Tensor:
+        """(H, W, 3) uint8 in the original frame -> (K, 4) float32 boxes in the frame of the `fitted` size (h, w), proposals
+        beside the RPN's; none where config.extra_proposals says so."""
+        if self.config.extra_proposals == "none":
+            return torch.zeros((0, 4), device=self.device)
+        boxes = matcher.proposals(finder.find(pixels, self.config.matching))
+        return torch.from_numpy(boxes / scale_of(pixels.shape[:2], fitted)).to(self.device)
+
+    def _detect(self, images: Sequence[Tensor], extra: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         batch = self.batched(images)
         features = self.backbone(batch.tensors)
         proposals, _ = self.rpn(batch, features)
-        detections, _ = self.roi_heads(features, proposals, batch.image_sizes)
+        detections, _ = self.roi_heads(features, joined(proposals, extra), batch.image_sizes)
         return detections
+
+
+def joined(proposals: Sequence[Tensor], extra: Sequence[Tensor]) -> list[Tensor]:
+    """Of each image (P, 4) boxes and (K, 4) more -> (P + K, 4), the more at the end."""
+    return [torch.cat([own, more]) for own, more in zip(proposals, extra, strict=True)]
 
 
 def _in_float32(module: nn.Module, inputs: object, output: Output) -> Output:

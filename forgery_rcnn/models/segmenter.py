@@ -21,6 +21,10 @@ class Segmenter(nn.Module, ABC):
     """Modules that only direct others and choose what to compute by their own train flag; never put in eval by freezing."""
     gives: Literal["instances", "map"] = "instances"
     """What views, tiles and folds are merged by: instances of its own, or the heat map, of which regions are made after."""
+    learns: Literal["parameters", "nothing"] = "parameters"
+    """nothing: there is no parameter to train, no file of weights to keep; `losses` raises InputError."""
+    sees: Literal["parts", "whole"] = "parts"
+    """whole: asked once, about the whole image; tiles would part what belongs together, and views show nothing new."""
     summary_parts: tuple[str, ...] = ()
     """Parts that can be trained on `summaries` alone, computed once, while all else is frozen; () = none."""
 

@@ -20,7 +20,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from forgery_rcnn.config import ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.models import zoo
+from forgery_rcnn.models import forensic, matcher, zoo
 from forgery_rcnn.models.backbones import download, norm_of
 from forgery_rcnn.models.segmenter import Segmenter
 
@@ -154,8 +154,11 @@ def _of_run(folder: Path) -> Path:
 def load(name: str | None, bare: ModelConfig) -> Restored:
     """Weights by name or file -> the model they belong to, ready to predict.
 
-    A .pth has no JSON beside it: `bare` then says which model it is for. Raises InputError for weights that do not fit.
+    A .pth has no JSON beside it: `bare` then says which model it is for; of the name matcher, a model without a file, it
+    gives the settings. Raises InputError for weights that do not fit.
     """
+    if name == matcher.NAME:
+        return Restored(matcher.built(bare.matching), {}, Path(name))
     path = resolve(name)
     if path.suffix == ".safetensors":
         tensors, meta = read(path)
@@ -205,9 +208,13 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def fit(model: Segmenter, state: Mapping[str, Tensor], path: Path, drop: tuple[str, ...]) -> None:
-    """Load `state` into `model`, all of it but the prefixes in `drop`. Raises InputError, one line, if it does not fit."""
+    """Load `state` into `model`, all of it but the prefixes in `drop`; a stem of 3 channels fits into one of 4 and back.
+
+    Raises InputError, one line, if it does not fit.
+    """
     state = {name: tensor for name, tensor in state.items() if not (drop and name.startswith(drop))}
     own = model.state_dict()
+    state = {name: forensic.fitting(tensor, own.get(name)) for name, tensor in state.items()}
     misshapen = [name for name, tensor in state.items() if name in own and own[name].shape != tensor.shape]
     try:
         found = nn.Module.load_state_dict(model, {n: t for n, t in state.items() if n not in misshapen}, strict=False)

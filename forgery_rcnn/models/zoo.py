@@ -11,6 +11,7 @@ from forgery_rcnn.models.attention_unet import AttentionUNet
 from forgery_rcnn.models.backbones import exchange_norms
 from forgery_rcnn.models.convnext import Combined
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
+from forgery_rcnn.models.matcher import Matcher
 from forgery_rcnn.models.scse_unet import ScseUNet
 from forgery_rcnn.models.segmenter import Segmenter
 
@@ -20,6 +21,7 @@ CONSTRUCTORS: dict[str, Callable[[ModelConfig], Segmenter]] = {
     "fft_unet": fft_unet.build,
     "combined": Combined,
     "scse_unet": ScseUNet,
+    "matcher": Matcher,
 }
 
 

@@ -18,7 +18,7 @@ from forgery_rcnn.report import image_row
 class Oracle:
     """Stands in for a segmenter: finds the square that every forged figure of the tiny root has, in every image."""
 
-    gives = "instances"
+    gives, sees = "instances", "parts"
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from forgery_rcnn.bootstrap import Resampling
-from forgery_rcnn.commands import fit as command
 from forgery_rcnn.config import DataConfig, InferenceConfig, ModelConfig, Refine, RunConfig, to_dict
 from forgery_rcnn.data import collection, records, splits
 from forgery_rcnn.engine import evaluate, fitting, held_out, kept, outcomes, thresholds
@@ -564,7 +563,7 @@ def test_nothing_is_fitted_where_it_would_be_useless(own: Path, root: Path, caps
     found = ensemble.load([str(own / "dense")], ModelConfig())
     part = evaluate.opened(found, root, False, "validation", Screen(None))
     with pytest.raises(InputError, match=r"the split is 1 group of 2 images .* pass --share 1"):
-        command._halves(command.Job(), replace(part, items=[part.items[0], part.items[6]]))
+        held_out.of_part([part.items[0], part.items[6]], part.files, 0.5)
 
 
 def test_an_interrupted_fit_changes_nothing(own: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

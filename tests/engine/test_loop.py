@@ -135,7 +135,7 @@ def test_painted_boxes_reach_training_and_scoring(shared_root: Path, tmp_path: P
     seen = []
 
     class Spy:
-        gives = "instances"
+        gives, sees = "instances", "parts"
 
         def predict(self, images: list, threshold: float) -> list:
             seen.extend(images)

@@ -26,6 +26,8 @@ Refused = Callable
 class Says:
     """Stands in for a segmenter: the same heat map of every image, times the image's first pixel over 100."""
 
+    sees, learns = "parts", "parameters"
+
     def __init__(self, heatmap: Sequence[Sequence[float]], score: float, gives: str = "map") -> None:
         self.heatmap, self.score, self.gives = np.float32(heatmap), score, gives
 

@@ -26,6 +26,14 @@ def model(request: pytest.FixtureRequest, tiny_model: ModelConfig) -> Segmenter:
     return zoo.build(weights.settled(replace(tiny_model, arch=request.param, backbone=backbone)))
 
 
+@pytest.fixture(scope="module")
+def learner(model: Segmenter) -> Segmenter:
+    """Those that learn; what the others owe is in test_what_learns_nothing_says_so."""
+    if model.learns == "nothing":
+        pytest.skip("learns nothing")
+    return model
+
+
 def batch() -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
     """A forged image with two instances, and an authentic one of another size."""
     generator = torch.Generator().manual_seed(1)
@@ -42,20 +50,28 @@ def pictures(*sizes: tuple[int, int]) -> list[np.ndarray]:
     return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
 
 
-def test_losses_are_finite_and_reach_every_parameter(model: Segmenter) -> None:
-    model.train().requires_grad_(True)
-    model.zero_grad(set_to_none=True)
-    losses = model.losses(*batch())
+def test_losses_are_finite_and_reach_every_parameter(learner: Segmenter) -> None:
+    learner.train().requires_grad_(True)
+    learner.zero_grad(set_to_none=True)
+    losses = learner.losses(*batch())
     assert losses
     assert all(loss.ndim == 0 and torch.isfinite(loss) for loss in losses.values())
     sum(losses.values()).backward()
-    assert [name for name, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()] == []
+    assert [name for name, p in learner.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()] == []
 
 
-def test_losses_of_authentic_images_alone(model: Segmenter) -> None:
+def test_losses_of_authentic_images_alone(learner: Segmenter) -> None:
     images, targets = batch()
-    losses = model.train().losses(images[1:], targets[1:])
+    losses = learner.train().losses(images[1:], targets[1:])
     assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def test_what_learns_nothing_says_so(model: Segmenter) -> None:
+    assert (model.learns == "nothing") == (not list(model.parameters()))
+    if model.learns == "nothing":
+        assert not model.state_dict()
+        with pytest.raises(InputError, match=f"model.arch {model.config.arch}: learns nothing"):
+            model.losses(*batch())
 
 
 @pytest.mark.parametrize("size", [(301, 200), (64, 64), (5, 90), (1, 1)])

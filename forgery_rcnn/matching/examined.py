@@ -1,0 +1,117 @@
+"""What one file told: the pairs in it, and the features of its panels. Kept on disk, so that a second run need not look again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forgery_rcnn import rle, tables
+from forgery_rcnn.data import images
+from forgery_rcnn.matching import library
+from forgery_rcnn.matching.keypoints import Keypoints
+from forgery_rcnn.matching.pairs import Figure, Finding, Pair, gray_of
+from forgery_rcnn.matching.signs import STEPS, as_levels
+from forgery_rcnn.matching_config import MatchingConfig
+
+Finder = Callable[[np.ndarray, MatchingConfig], Finding]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One file. name: its path below the folder; size: (H, W); panels: (P, 4) int64 x0 y0 x1 y1, pixels; ignored: Runs of text
+    and furniture; keypoints: of each panel; notes: what was decided or left out when it was read."""
+
+    name: str
+    size: tuple[int, int]
+    panels: np.ndarray
+    ignored: rle.Runs
+    pairs: tuple[Pair, ...]
+    keypoints: tuple[Keypoints, ...]
+    notes: tuple[str, ...] = ()
+
+    def figure(self, pixels: np.ndarray) -> Figure:
+        """(H, W, 3) uint8, the file's -> the figure it was."""
+        return Figure(pixels, gray_of(pixels), rle.mask_of(self.ignored, self.size), self.panels)
+
+
+def examine(path: Path, name: str, config: MatchingConfig, per_panel: int, finder: Finder) -> Examined:
+    """Look for pairs in a file, and describe its panels by at most `per_panel` features. Raises InputError: not to be read."""
+    picture = images.read(path)
+    finding = finder(picture.pixels, config)
+    figure, notes = finding.figure, list(picture.notes)
+    points = tuple(library.features(figure, box, per_panel, config.max_side) for box in figure.panels)
+    if max(figure.size) > config.max_side:
+        notes.append(f"searched at {config.max_side} of its {max(figure.size)} px")
+    ignored = rle.runs_of(figure.ignored)
+    return Examined(name, figure.size, figure.panels, ignored, finding.pairs, points, tuple(notes))
+
+
+def key(path: Path, config: MatchingConfig, per_panel: int) -> str:
+    """Names what is kept of a file: its content, the settings, and the code that looked. Raises OSError: not to be read."""
+    digest = hashlib.sha256(json.dumps([asdict(config), per_panel]).encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    with open(path, "rb") as file:
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
+
+
+def save(found: Examined, path: Path) -> None:
+    """Write it, whole or not at all. Raises InputError when it cannot be written."""
+    told = {
+        "size": found.size,
+        "notes": found.notes,
+        "pairs": [{k: v for k, v in vars(pair).items() if not isinstance(v, np.ndarray)} for pair in found.pairs],
+    }
+    arrays = {"told": np.frombuffer(json.dumps(told).encode(), np.uint8), "panels": found.panels}
+    arrays["ignored"] = found.ignored
+    for i, pair in enumerate(found.pairs):
+        arrays |= {f"{name}{i}": getattr(pair, name) for name in ("first", "second", "matrix")}
+    for i, points in enumerate(found.keypoints):
+        arrays[f"poses{i}"] = np.concatenate([points.xy, points.scale[:, None], points.angle[:, None]], axis=1)
+        arrays[f"levels{i}"] = as_levels(points.descriptors)
+    with tables.replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def load(path: Path, name: str) -> Examined | None:
+    """What `save` wrote, for a file of this name; None where nothing whole is there."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return _read(dict(arrays), name)
+    except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _read(arrays: dict[str, np.ndarray], name: str) -> Examined:
+    told: dict[str, Any] = json.loads(arrays["told"].tobytes())
+    pairs = tuple(
+        Pair(**{side: arrays[f"{side}{i}"] for side in ("first", "second", "matrix")}, **values)
+        for i, values in enumerate(told["pairs"])
+    )
+    points = []
+    for i in range(len(arrays["panels"])):
+        poses = arrays[f"poses{i}"].astype(np.float32)
+        descriptors = arrays[f"levels{i}"].astype(np.float32) / np.float32(STEPS)
+        points.append(Keypoints(poses[:, :2], poses[:, 2], poses[:, 3], descriptors))
+    size, notes = (int(told["size"][0]), int(told["size"][1])), tuple(told["notes"])
+    return Examined(name, size, arrays["panels"], arrays["ignored"], pairs, tuple(points), notes)
+
+
+def examined(path: Path, name: str, settings: tuple[MatchingConfig, int], kept: Path, finder: Finder) -> Examined:
+    """The same as `examine`, from the folder `kept` where the file was looked at before. Raises InputError: not to be read."""
+    config, per_panel = settings
+    place = kept / f"{key(path, config, per_panel)}.npz"
+    before = load(place, name)
+    if before is not None:
+        return before
+    found = examine(path, name, config, per_panel, finder)
+    save(found, place)
+    return replace(found, name=name)

@@ -1,0 +1,126 @@
+"""What an image shows around each pixel, told by Zernike moments: turning it shifts their phases, mirroring negates them.
+
+Zernike, Physica 1 (1934); as features of a dense field in Cozzolino, Poggi & Verdoliva, Efficient Dense-Field Copy-Move
+Forgery Detection, IEEE TIFS 10 (2015).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from math import factorial
+
+import cv2
+import numpy as np
+
+ORDERS = ((2, 0), (4, 0), (1, 1), (3, 1), (5, 1), (2, 2), (4, 2), (3, 3), (5, 3), (4, 4), (5, 5))
+"""n and m of the moments used. The mean (0, 0) is left out of the comparison of shapes."""
+RADIUS = 7  # pixels of the field: smaller ones tell less, larger ones need larger copies
+SCALES = (1.0, 1.19, 1.41)  # of the second place against the first; moments bear with 10 % either way
+ANGLES = 24  # tried; the peak between them is found by a parabola
+MEAN = 0.25  # weight of the difference of the means: pasted regions are often made lighter or darker
+TURNS = np.arange(ANGLES) * (2 * np.pi / ANGLES)
+
+
+@dataclass(frozen=True)
+class Level:
+    """The field made smaller by `scale`: its rows in Moments begin at `start`; size (H, W)."""
+
+    scale: float
+    start: int
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """values: (N, 2 * M) float32, real then imaginary parts, by level, row and column, in grey levels; energy, mean: (N,)
+    float32, sum of their squares and the disc's mean; levels: by scale, the field itself first.
+    """
+
+    values: np.ndarray
+    energy: np.ndarray
+    mean: np.ndarray
+    levels: tuple[Level, ...]
+
+
+def moments(gray: np.ndarray) -> Moments:
+    """(H, W) float32, the field's pixels -> the moments of the disc around each, in the field and in it made smaller."""
+    values, means, levels, start = [], [], [], 0
+    mean, *others = _kernels(RADIUS)
+    for scale in SCALES:
+        shape = max(1, round(gray.shape[1] / scale)), max(1, round(gray.shape[0] / scale))
+        small = gray if scale == 1 else cv2.resize(gray, shape, interpolation=cv2.INTER_AREA)
+        planes = [cv2.filter2D(small, cv2.CV_32F, k, borderType=cv2.BORDER_REFLECT) for k in others]
+        values.append(np.stack(planes).reshape(len(planes), -1).T)
+        means.append(cv2.filter2D(small, cv2.CV_32F, mean, borderType=cv2.BORDER_REFLECT).ravel())
+        levels.append(Level(scale, start, (small.shape[0], small.shape[1])))
+        start += small.size
+    joined = np.concatenate(values)
+    return Moments(joined, np.einsum("ij,ij->i", joined, joined), np.concatenate(means), tuple(levels))
+
+
+@cache
+def _kernels(radius: float) -> tuple[np.ndarray, ...]:
+    """-> mean, real parts, imaginary parts (zero where m is 0) as (K, K) float32 correlation kernels."""
+    reach = int(np.ceil(radius))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1] / radius
+    rho, theta = np.hypot(x, y), np.arctan2(y, x)
+    disc = np.clip((1 - rho) * radius + 0.5, 0, 1)
+    disc /= disc.sum()
+    real, imaginary = [], []
+    for n, m in ORDERS:
+        radial = sum(
+            (-1) ** k
+            * factorial(n - k)
+            / (factorial(k) * factorial((n + m) // 2 - k) * factorial((n - m) // 2 - k))
+            * np.minimum(rho, 1) ** (n - 2 * k)
+            for k in range((n - m) // 2 + 1)
+        )
+        # Normalised so that squares add up to the variance of the disc's pixels.
+        radial = radial * np.sqrt((n + 1) * (2 if m else 1))
+        for parts, wave in ((real, np.cos(m * theta)), (imaginary, -np.sin(m * theta))):
+            kernel = radial * wave
+            parts.append(np.float32((kernel - (kernel * disc).sum()) * disc))
+    return (np.float32(disc), *real, *imaginary)
+
+
+@cache
+def _trial() -> np.ndarray:
+    """-> (4 * M, 2 * ANGLES) float32: products of parts (re re, im im, im re, re im) -> likeness by angle, mirrored last."""
+    m = np.array([order[1] for order in ORDERS])[:, None]
+    cos, sin = np.cos(m * TURNS), np.sin(m * TURNS)
+    plain = np.concatenate([cos, cos, sin, -sin])
+    mirrored = np.concatenate([cos, -cos, -sin, -sin])
+    return np.float32(np.concatenate([plain, mirrored], 1))
+
+
+def compared(field: Moments, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two (K,) int rows of `field` -> (K,) float32 squared distance in grey levels at the best angle, that angle in radians
+    (x towards y), and (K,) bool whether mirrored. A mirrored place has y negated first, then it is turned.
+    """
+    count = len(ORDERS)
+    one, other = field.values[first], field.values[second]
+    a, b, c, d = one[:, :count], one[:, count:], other[:, :count], other[:, count:]
+    likeness = np.concatenate([a * c, b * d, b * c, a * d], 1) @ _trial()
+    best = likeness.argmax(1)
+    rows = np.arange(len(best))
+    mirrored, step = best >= ANGLES, best % ANGLES
+    base = best - step
+    peak = likeness[rows, best]
+    left, right = likeness[rows, base + (step - 1) % ANGLES], likeness[rows, base + (step + 1) % ANGLES]
+    bend = np.maximum(2 * peak - left - right, 1e-6)
+    aside = np.clip((right - left) / (2 * bend), -0.5, 0.5)
+    peak = peak + (right - left) * aside / 4
+    distance = field.energy[first] + field.energy[second] - 2 * peak
+    distance += MEAN * (field.mean[first] - field.mean[second]) ** 2
+    return distance, np.float32((step + aside) * (2 * np.pi / ANGLES)), mirrored
+
+
+def magnitudes(field: Moments, rows: np.ndarray) -> np.ndarray:
+    """(K,) int rows of `field` -> (K, M + 1) float32, what neither turning nor mirroring changes, in grey levels."""
+    count = len(ORDERS)
+    values = field.values[rows]
+    lengths = np.hypot(values[:, :count], values[:, count:])
+    still = [i for i, (_, m) in enumerate(ORDERS) if m == 0]
+    lengths[:, still] = values[:, still]
+    return np.concatenate([lengths, np.sqrt(MEAN) * field.mean[rows, None]], 1)

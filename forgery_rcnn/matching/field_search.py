@@ -1,0 +1,192 @@
+"""For each anchor, a grid of places of the field, the place elsewhere that looks most like it, turned or mirrored as it may be.
+
+Candidates come from sorted lists of what turning does not change; good ones are handed on to neighbouring anchors, moved
+along as their own turn and scale say (Barnes et al., PatchMatch, 2009, with the first-order step of Cozzolino et al. 2015).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forgery_rcnn.matching.field_moments import RADIUS, Moments, compared, magnitudes
+
+APART = 2 * RADIUS  # pixels of the field, at least, between a place and its twin
+FAINTEST = 0.5  # grey levels squared, energy of moments: below, noise alone is compared
+ANCHORS = 14_000  # at most, about
+TABLES = 4  # sorted lists
+BINS = 5  # of each of the three directions that a list is sorted by first
+REACH = (1, 2, 4, 8, 16, 32, 64)  # places looked at in a list, before and after
+STEPS = (1, 2, 1, 4, 1, 2, 1)  # anchors, how far matches are handed on, in turn
+HANDED_ON = 0.5  # of the energies: worse matches are not
+
+
+@dataclass
+class Matches:
+    """By anchor, (GH, GW): place x y (GH, GW, 2) float32 of the twin in pixels of the field, level of its scale, turn in radians, mirrored,
+    cost in grey levels squared (inf: none); row: of the anchor's own moments; used: anchors that take part; step: pixels between them.
+    """
+
+    place: np.ndarray
+    level: np.ndarray
+    turn: np.ndarray
+    mirrored: np.ndarray
+    cost: np.ndarray
+    row: np.ndarray
+    used: np.ndarray
+    step: int
+
+    def linear(self, scales: np.ndarray) -> np.ndarray:
+        """-> (GH, GW, 2, 2) float32, the motions' linear parts."""
+        size = scales[self.level]
+        cos, sin = size * np.cos(self.turn), size * np.sin(self.turn)
+        sign = np.where(self.mirrored, -1, 1)
+        return np.stack([np.stack([cos, -sin * sign], -1), np.stack([sin, cos * sign], -1)], -2).astype(np.float32)
+
+
+def search(field: Moments, usable: np.ndarray) -> Matches:
+    """Moments, (H, W) bool: places that may take part -> the best match of each anchor."""
+    usable = usable & (field.energy[: usable.size].reshape(usable.shape) > FAINTEST)
+    step = int(np.clip(np.ceil(np.sqrt(usable.sum() / ANCHORS)), 2, 4))
+    matches = _nothing(usable, step)
+    if matches.used.sum() > 1:
+        _seeded(field, usable, matches)
+        for reach in STEPS:
+            for dy, dx in ((0, reach), (reach, 0), (0, -reach), (-reach, 0)):
+                _handed_on(field, usable, matches, dy, dx)
+    return matches
+
+
+def _nothing(usable: np.ndarray, step: int) -> Matches:
+    h, w = usable.shape
+    rows = np.arange(h * w).reshape(h, w)[::step, ::step]
+    shape = rows.shape
+    empty = np.zeros(shape, np.float32)
+    return Matches(
+        np.zeros((*shape, 2), np.float32),
+        np.zeros(shape, np.int64),
+        empty.copy(),
+        np.zeros(shape, bool),
+        np.full(shape, np.inf, np.float32),
+        rows,
+        usable[::step, ::step].copy(),
+        step,
+    )
+
+
+def _offered(field: Moments, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> rows (K,) of every second place of every level that may take part, their x y (K, 2) in the field, their levels (K,)."""
+    rows, places, numbers = [], [], []
+    for number, level in enumerate(field.levels):
+        h, w = level.size
+        y, x = (axis.ravel() for axis in np.mgrid[0:h:2, 0:w:2])
+        own = level.start + y * w + x
+        xy = (np.stack([x, y], 1) + 0.5) * level.scale - 0.5
+        at = np.minimum(np.round(xy).astype(int), [usable.shape[1] - 1, usable.shape[0] - 1])
+        kept = usable[at[:, 1], at[:, 0]] & (field.energy[own] > FAINTEST)
+        rows.append(own[kept])
+        places.append(np.float32(xy[kept]))
+        numbers.append(np.full(int(kept.sum()), number))
+    return np.concatenate(rows), np.concatenate(places), np.concatenate(numbers)
+
+
+def _seeded(field: Moments, usable: np.ndarray, matches: Matches) -> None:
+    """Fills `matches` with the best candidates of sorted lists."""
+    rows, places, levels = _offered(field, usable)
+    where = np.nonzero(matches.used)
+    anchors = matches.row[where]
+    own = np.stack([anchors % usable.shape[1], anchors // usable.shape[1]], 1).astype(np.float32)
+    theirs, mine = magnitudes(field, rows), magnitudes(field, anchors)
+    rng = np.random.default_rng(0)
+    for _ in range(TABLES):
+        turned = np.linalg.qr(rng.standard_normal((theirs.shape[1], theirs.shape[1])))[0][:, :4].astype(np.float32)
+        order, middle = _sorted(theirs @ turned, mine @ turned)
+        best, chosen = np.full(len(anchors), np.inf, np.float32), np.zeros(len(anchors), np.int64)
+        for ahead in (*REACH, *(-reach for reach in REACH)):
+            offered = order[np.clip(middle + ahead, 0, len(order) - 1)]
+            far = np.flatnonzero(np.abs(places[offered] - own).max(1) >= APART)
+            gap = theirs[offered[far]] - mine[far]
+            cost = np.einsum("ij,ij->i", gap, gap)
+            better = cost < best[far]
+            best[far[better]], chosen[far[better]] = cost[better], offered[far[better]]
+        some = np.flatnonzero(np.isfinite(best))
+        at = (where[0][some], where[1][some])
+        _kept(field, matches, at, rows[chosen[some]], places[chosen[some]], levels[chosen[some]])
+
+
+def _sorted(theirs: np.ndarray, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(K, 4), (L, 4) projections -> order (K,) of the first by bins and within them by the last, where the others fit in (L,)."""
+    codes = [np.zeros(len(theirs)), np.zeros(len(mine))]
+    for axis in range(3):
+        edges = np.quantile(theirs[::7, axis], np.linspace(0, 1, BINS + 1)[1:-1])
+        codes = [c * BINS + np.searchsorted(edges, v[:, axis]) for c, v in zip(codes, (theirs, mine), strict=True)]
+    low, high = float(theirs[:, 3].min()), float(theirs[:, 3].max())
+    span = (high - low) * 1.001 + 1e-6
+    keys = [c + np.clip((v[:, 3] - low) / span, 0, 0.999) for c, v in zip(codes, (theirs, mine), strict=True)]
+    order = np.argsort(keys[0], kind="stable")
+    return order, np.searchsorted(keys[0][order], keys[1])
+
+
+def _kept(
+    field: Moments,
+    matches: Matches,
+    at: tuple[np.ndarray, np.ndarray],
+    rows: np.ndarray,
+    places: np.ndarray,
+    levels: np.ndarray,
+) -> None:
+    """Puts candidates into `matches` where they are better than what is there."""
+    cost, turn, mirrored = compared(field, matches.row[at], rows)
+    better = cost < matches.cost[at]
+    spot = (at[0][better], at[1][better])
+    matches.cost[spot], matches.turn[spot], matches.mirrored[spot] = cost[better], turn[better], mirrored[better]
+    matches.place[spot], matches.level[spot] = places[better], levels[better]
+
+
+def _handed_on(field: Moments, usable: np.ndarray, matches: Matches, dy: int, dx: int) -> None:
+    """Each anchor tries what the anchor dy, dx before it found, moved along."""
+    gh, gw = matches.cost.shape
+    if abs(dy) >= gh or abs(dx) >= gw:
+        return
+    to = np.s_[max(0, dy) : gh + min(0, dy), max(0, dx) : gw + min(0, dx)]
+    frm = np.s_[max(0, -dy) : gh + min(0, -dy), max(0, -dx) : gw + min(0, -dx)]
+    good = matches.cost[frm] < HANDED_ON * field.energy[matches.row[frm]]
+    ys, xs = np.nonzero(good & matches.used[to])
+    source = (ys + frm[0].start, xs + frm[1].start)
+    target = (ys + to[0].start, xs + to[1].start)
+    scales = np.array([level.scale for level in field.levels], np.float32)
+    size, turn = scales[matches.level[source]], matches.turn[source]
+    across = dx * matches.step
+    down = np.where(matches.mirrored[source], -dy, dy) * matches.step
+    cos, sin = size * np.cos(turn), size * np.sin(turn)
+    wanted = matches.place[source] + np.stack([cos * across - sin * down, sin * across + cos * down], 1)
+    _tried(field, usable, matches, target, wanted, matches.level[source])
+
+
+def _tried(
+    field: Moments,
+    usable: np.ndarray,
+    matches: Matches,
+    at: tuple[np.ndarray, np.ndarray],
+    wanted: np.ndarray,
+    levels: np.ndarray,
+) -> None:
+    """Compares anchors with the places of `levels` nearest to the (K, 2) x y `wanted`."""
+    heights, widths, starts, scales = (
+        np.array(column)
+        for column in zip(*((*level.size, level.start, level.scale) for level in field.levels), strict=True)
+    )
+    scale = scales[levels]
+    x = np.round((wanted[:, 0] + 0.5) / scale - 0.5).astype(np.int64)
+    y = np.round((wanted[:, 1] + 0.5) / scale - 0.5).astype(np.int64)
+    inside = (x >= 0) & (y >= 0) & (x < widths[levels]) & (y < heights[levels])
+    places = np.stack([(x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5], 1).astype(np.float32)
+    own = np.stack([at[1], at[0]], 1) * matches.step
+    far = np.abs(places - own).max(1) >= APART
+    new = (np.abs(places - matches.place[at]).max(1) > 0.4) | (levels != matches.level[at])
+    column = np.clip(np.round(places[:, 0]), 0, usable.shape[1] - 1).astype(int)
+    line = np.clip(np.round(places[:, 1]), 0, usable.shape[0] - 1).astype(int)
+    tried = np.flatnonzero(inside & far & new & usable[line, column])
+    rows = starts[levels[tried]] + y[tried] * widths[levels[tried]] + x[tried]
+    _kept(field, matches, (at[0][tried], at[1][tried]), rows, places[tried], levels[tried])

@@ -1,0 +1,157 @@
+"""A folder of images: each looked at by itself, in several processes, then all held against each other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from forgery_rcnn.data import images
+from forgery_rcnn.errors import InputError, printable
+from forgery_rcnn.matching import between, examined, finder
+from forgery_rcnn.matching.examined import Examined
+from forgery_rcnn.matching.library import Candidate, Library
+from forgery_rcnn.matching.pairs import Figure, Pair
+from forgery_rcnn.matching_config import MatchingConfig
+
+FEATURES, FEWEST, MOST = 600_000, 150, 800  # in the library at most, and of a panel
+VERIFIER = between.plainly  # stands in for the finder's own
+PICTURES = "pictures"  # of the report, below its folder
+DECODED = 4  # files that are held in memory at once
+# What damaged or odd pixels can make of arithmetic: one file's trouble must not be the others'.
+FAULTS = (cv2.error, ArithmeticError, ValueError, LookupError, MemoryError, np.linalg.LinAlgError)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where the images are, where to keep what a second run need not look at again, and how to look."""
+
+    folder: Path
+    kept: Path
+    config: MatchingConfig
+    per_panel: int
+    """Features of a panel."""
+
+    def name(self, path: Path) -> str:
+        """What a file is called in the report."""
+        return path.relative_to(self.folder).as_posix()
+
+
+def per_panel(files: int) -> int:
+    """Features of a panel for a library of so many files: the more, the smaller the shared part may be."""
+    return int(np.clip(FEATURES // files, FEWEST, MOST))
+
+
+def files_of(folder: Path, out: Path) -> list[Path]:
+    """Every image below `folder`, sorted; no picture that a run wrote into `out`. Raises InputError: no folder, no image."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of images")
+    written = (out / PICTURES).resolve()
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in images.EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.resolve().is_relative_to(written)
+    )
+    if not found:
+        raise InputError(f"{folder}: no image in it; expected files ending in {', '.join(images.EXTENSIONS)}")
+    return found
+
+
+def looked_at(task: Task, files: Sequence[Path], workers: int) -> Iterator[Examined | str]:
+    """Of each file in its order what it told, or in a line why it could not be read. Raises InputError: a process was killed."""
+    work = partial(_one, task)
+    if workers == 1 or len(files) < 2:
+        yield from map(work, files)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(files)), mp_context=get_context("spawn"), initializer=_ready)
+    try:
+        yield from pool.map(work, files)
+    except BrokenProcessPool:
+        raise InputError(
+            "a process was killed, for want of memory perhaps; use --workers 1, what is done is kept"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ready() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed takes its workers along."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _one(task: Task, path: Path) -> Examined | str:
+    """Look at a file -> what it told, or why it did not, in a line."""
+    try:
+        return examined.examined(path, task.name(path), (task.config, task.per_panel), task.kept, finder.find)
+    except InputError as error:
+        return printable(str(error), 500)
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    except FAULTS as error:
+        return printable(f"{path}: could not be examined ({type(error).__name__}: {error}); save it anew", 300)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two panels that may show the same thing, each as its file and its number there, from 0."""
+
+    files: tuple[Examined, Examined]
+    panels: tuple[int, int]
+    candidate: Candidate
+
+
+def candidates(files: Sequence[Examined]) -> tuple[list[Sides], int]:
+    """-> panels of different files that are worth a closer look, those of one file together; and of how many panels."""
+    shelf, owners = Library(), []
+    for number, file in enumerate(files):
+        for panel, points in enumerate(file.keypoints):
+            shelf.add(number, points)
+            owners.append((file, panel))
+    found = [
+        Sides((owners[c.first][0], owners[c.second][0]), (owners[c.first][1], owners[c.second][1]), c)
+        for c in sorted(shelf.candidates(), key=lambda c: (c.first, c.second))
+    ]
+    return found, len(shelf)
+
+
+def verified(task: Task, sides: Sequence[Sides], panels: int) -> Iterator[list[Pair]]:
+    """-> of each two panels the pairs that hold, see between.verified; panels: that each was held against."""
+    files = {file.name: file for each in sides for file in each.files}
+
+    @lru_cache(DECODED)
+    def opened(name: str) -> Figure:
+        return files[name].figure(images.read(task.folder / name).pixels)
+
+    for each in sides:
+        yield _verified(each, task.config, opened, panels)
+
+
+def _verified(sides: Sides, config: MatchingConfig, opened: Callable[[str], Figure], panels: int) -> list[Pair]:
+    boxes = np.stack([file.panels[panel] for file, panel in zip(sides.files, sides.panels, strict=True)])
+    try:
+        canvas = between.joined((opened(sides.files[0].name), opened(sides.files[1].name)), boxes)
+        return between.verified(canvas, sides.candidate, config, VERIFIER, panels)
+    except (InputError, OSError, *FAULTS):  # it could be read before: it has been taken away since
+        return []

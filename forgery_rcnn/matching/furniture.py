@@ -1,0 +1,258 @@
+"""What repeats in a figure without forgery: text, arrows, bars, frames and gutters, charts, and areas without any detail.
+
+What was drawn over a picture has one pure colour, the width of a stroke and an outline that is sharp in a pixel or two;
+what the microscope saw, saturated or not, fades at its outline.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from forgery_rcnn.errors import require
+from forgery_rcnn.matching.pairs import gray_of
+
+FLAT_SIDE, FLAT_LEVELS = (
+    7,
+    2.0,
+)  # a window of so many pixels across with so few grey levels is flat: rounding gives one or two
+PURE_GREY, PURE_COLOUR = (
+    28,
+    64,
+)  # levels off black and white, off red, green and so on, which JPEG stores at half the size
+SAME, OWN, CORE = 6, 12, 24  # levels off a stroke's colour: nothing but JPEG, its own still, softened
+UNEVEN = 8.5  # levels in the mean that its pixels are off
+LEAST_MOST_INK, MOST_INK = 6000, 0.006  # pixels, share of the figure: one stroke is not larger
+LEAST_INK = 5  # pixels of a stroke or a letter
+THICKEST, HEAD = (
+    0.02,
+    0.035,
+)  # of the root of the figure's area: strokes and bars are not thicker, arrows' heads in pure colours
+LEAST_THICK, LEAST_HEAD = 9, 14  # pixels
+NEAR, FAR = 2, 6  # pixels out from a stroke: its edge must be over at the first, its ground begin before the second
+CONTRAST = 50  # levels between ink and ground; less is no reading matter
+WIDE_SIDE, WIDE_LEVELS = 15, 1.0  # the same for what is masked: JPEG makes single blocks of a smooth ground flat
+MOST_TEXT = 0.1  # of a panel; line art and masks of cells have more, all over
+LABEL = 0.97  # of a panel is ink or blank: its name, or a scale
+PAINT = 4.0  # px, sigma of the blur that ink is painted over with
+LINE = 3  # pixels from outline to middle: a stroke of five pixels
+GROWN = 2  # pixels around ink that it has softened
+
+BLANK, EDGE = 6, 60  # levels within 5 x 5 pixels: at most for a chart's ground, at least for a line's edge
+PAPER, BLANK_SHARE = 190, 0.4  # a chart's ground is as light, and so much of it; on dark ground lie cells
+SOFT_SHARE = 0.02  # of a chart at most is neither, far from lines
+SOFT_REACH = 8  # pixels around a line that JPEG makes uneven: a block
+AXIS_SHARE = 0.4  # of a chart's width or height is the least length of an axis
+DARK = 140.0  # an axis is darker
+
+
+class Strokes(NamedTuple):
+    """What is thin and stands out from its ground in one figure, N components.
+
+    labels: (H, W) int32, 0 where nothing does; the rest (N + 1,) float64, of label 0 unused. area: pixels; own: share of them
+    within OWN levels of the component's colour; same: within SAME, as a share of those within CORE; deviation: mean levels of
+    those; thick: pixels from its outline to its middle at most; near, far: mean levels between the colour and what lies NEAR
+    and FAR pixels outside.
+    """
+
+    labels: np.ndarray
+    area: np.ndarray
+    own: np.ndarray
+    same: np.ndarray
+    deviation: np.ndarray
+    thick: np.ndarray
+    near: np.ndarray
+    far: np.ndarray
+
+
+def mask(pixels: np.ndarray, panels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8, (P, 4) int64 x0 y0 x1 y1 -> (H, W) bool, what repeats legitimately. Raises InputError: no image."""
+    require(
+        pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size > 0,
+        f"pixels: {pixels.shape}; pass an RGB image, (H, W, 3) uint8",
+    )
+    gray, drawn = gray_of(pixels), ink(pixels)
+    blank = _uniform(gray, WIDE_SIDE, WIDE_LEVELS)
+    furnished = drawn.copy()  # around the panels too: what was cut off a picture may still be one
+    for x0, y0, x1, y1 in panels.tolist():
+        window = slice(y0, y1), slice(x0, x1)
+        furnished[window] = is_chart(gray[window]) or _readable(drawn[window], blank[window])
+    return furnished | blank
+
+
+def _readable(drawn: np.ndarray, blank: np.ndarray) -> np.ndarray:
+    """(h, w) bool, a panel's ink, and where nothing shows -> the ink; none where it were so much that the picture is of that kind,
+    unless there is nothing but ink: a label."""
+    label = np.count_nonzero(drawn | blank) >= LABEL * drawn.size
+    return drawn & (label or np.count_nonzero(drawn & ~blank) <= MOST_TEXT * drawn.size)
+
+
+def drawn(gray: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    """(H, W) float32 in 0..255, (H, W) bool as `mask` gives -> (H, W) bool, what was drawn over pictures, without flat areas, which
+    may be pictures."""
+    found = (ignored & ~flat(gray)).astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WIDE_SIDE, WIDE_SIDE))
+    # An arrow's inside is flat too, but lies between its outlines.
+    return (cv2.morphologyEx(found, cv2.MORPH_CLOSE, disc) > 0) & ignored
+
+
+def painted_over(gray: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """(H, W) float32, (H, W) bool -> (H, W) float32, the drawn pixels replaced by what lies around them, blurred: their outlines
+    would correlate with those of any other letter."""
+    if not drawn.any():
+        return gray
+    known = (~drawn).astype(np.float32)
+    weight = cv2.GaussianBlur(known, (0, 0), PAINT)
+    around = cv2.GaussianBlur(gray * known, (0, 0), PAINT) / np.maximum(weight, 1e-4)
+    return np.where(drawn & (weight > 1e-3), around, gray).astype(np.float32)
+
+
+def flat(gray: np.ndarray) -> np.ndarray:
+    """(H, W) float32 in 0..255 -> (H, W) bool, where nothing but rounding shows: saturated or uniform."""
+    return _uniform(gray, FLAT_SIDE, FLAT_LEVELS)
+
+
+def _uniform(gray: np.ndarray, side: int, levels: float) -> np.ndarray:
+    """-> (H, W) bool, what lies in a window of side x side pixels with so few levels."""
+    window = np.ones((side, side), np.uint8)
+    spread = cv2.dilate(gray, window) - cv2.erode(gray, window)
+    return cv2.dilate((spread <= levels).astype(np.uint8), window).astype(bool)
+
+
+def ink(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (H, W) bool, strokes drawn over the picture and the pixels that they softened."""
+    drawn = np.zeros(pixels.shape[:2], np.uint8)
+    root = (pixels.shape[0] * pixels.shape[1]) ** 0.5
+    for positive in (pixels, 255 - pixels):
+        strokes = _rise(positive, max(LEAST_THICK, round(THICKEST * root)))
+        heads = _rise(positive, max(LEAST_HEAD, round(HEAD * root)))
+        pure = (heads >= CONTRAST) & _pure(positive)
+        for rise, candidates, judge in (
+            (strokes, strokes >= CONTRAST, _is_drawn),
+            (heads, pure, _is_pure_ink),
+        ):
+            found = _strokes(positive, rise, candidates)
+            kept = judge(found)
+            kept[0] = False
+            drawn |= kept[found.labels].astype(np.uint8)
+    return cv2.dilate(drawn, np.ones((2 * GROWN + 1,) * 2, np.uint8)).astype(bool)
+
+
+def _rise(pixels: np.ndarray, thickest: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (H, W) uint8, levels above what is left of it where nothing thinner stands, in the channel with most."""
+    block = np.ones((thickest, thickest), np.uint8)
+    return _highest(cv2.subtract(pixels, cv2.morphologyEx(pixels, cv2.MORPH_OPEN, block)))
+
+
+def _pure(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (H, W) bool, black, white, and the six colours at full saturation."""
+    lowest, highest = 255 - _highest(255 - pixels), _highest(pixels)
+    grey = (lowest >= 255 - PURE_GREY) | (highest <= PURE_GREY)
+    off = _highest(cv2.min(pixels, 255 - pixels))
+    return grey | ((off <= PURE_COLOUR) & (highest >= 128) & (lowest < 128))
+
+
+def _highest(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) -> (H, W), maximum of the channels; NumPy's takes ten times as long."""
+    red, green, blue = cv2.split(pixels)
+    return cv2.max(cv2.max(red, green), blue)
+
+
+def _is_drawn(found: Strokes) -> np.ndarray:
+    """-> (N + 1,) bool: of one colour all over, whichever it is, and with an outline that is sharp."""
+    most = max(LEAST_MOST_INK, MOST_INK * found.labels.size)
+    fit = (found.area >= LEAST_INK) & (found.area <= most) & (found.own >= 0.3) & (found.deviation <= UNEVEN)
+    fit &= _is_line(found)
+    return fit & (found.near >= 2 * CONTRAST) & (found.near >= 0.9 * found.far)
+
+
+def _is_pure_ink(found: Strokes) -> np.ndarray:
+    """-> (N + 1,) bool: the same for what has a pure colour, of which less is asked."""
+    most = max(LEAST_MOST_INK, MOST_INK * found.labels.size)
+    fit = (found.area >= LEAST_INK) & (found.area <= most) & (found.own >= 0.1) & (found.same >= 0.3)
+    fit &= _is_line(found)
+    # A letter may stand half on a cell, whose own edge is near: then nothing but its purity tells.
+    purest = (found.own >= 0.55) & (found.same >= 0.8) & (found.near >= 0.6 * found.far)
+    return fit & (found.near >= CONTRAST) & (purest | (found.near >= 0.85 * found.far))
+
+
+def _is_line(found: Strokes) -> np.ndarray:
+    """-> (N + 1,) bool: thin, or of one colour so wholly that it is an arrow's head rather than a blot's band or a bright cell."""
+    return (found.thick <= LINE) | ((found.own >= 0.6) & (found.same >= 0.75))
+
+
+def _strokes(pixels: np.ndarray, rise: np.ndarray, candidates: np.ndarray) -> Strokes:
+    """(H, W, 3), (H, W) uint8 levels above the ground, (H, W) bool -> the candidates' components, measured."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(candidates.astype(np.uint8), connectivity=8)
+    fit = stats[:, cv2.CC_STAT_AREA] >= LEAST_INK
+    fit[0] = False
+    labels, count = np.where(fit, np.cumsum(fit), 0).astype(np.int32)[labels], int(fit.sum()) + 1
+    at = np.flatnonzero(labels)
+    number, colours, up = labels.ravel()[at], pixels.reshape(-1, 3)[at].astype(np.float64), rise.ravel()[at]
+    area = np.maximum(np.bincount(number, minlength=count), 1)
+    peak = np.zeros(count)
+    np.maximum.at(peak, number, up)
+    colour = _means(colours, number, count, up >= 0.85 * peak[number])
+    off = np.abs(colours - colour[number]).max(axis=1)
+    colour = np.where(
+        np.bincount(number, off <= CORE, count)[:, None] > 0, _means(colours, number, count, off <= CORE), colour
+    )
+    off = np.abs(colours - colour[number]).max(axis=1)
+    same, own, core = (np.bincount(number, off <= levels, count) for levels in (SAME, OWN, CORE))
+    deviation = np.bincount(number, np.where(off <= CORE, off, 0), count) / np.maximum(core, 1)
+    near, far = _contrasts(pixels, labels, colour)
+    thick = np.zeros(count)
+    np.maximum.at(thick, number, cv2.distanceTransform((labels > 0).astype(np.uint8), cv2.DIST_C, 3).ravel()[at])
+    return Strokes(labels, area, own / area, same / np.maximum(core, 1), deviation, thick, near, far)
+
+
+def _means(values: np.ndarray, number: np.ndarray, count: int, chosen: np.ndarray) -> np.ndarray:
+    """(K, C), (K,) labels below count, (K,) bool -> (count, C), means of the chosen."""
+    number = number[chosen]
+    sums = [np.bincount(number, column, count) for column in values[chosen].T]
+    return np.stack(sums, axis=1) / np.maximum(np.bincount(number, minlength=count), 1)[:, None]
+
+
+def _contrasts(pixels: np.ndarray, labels: np.ndarray, colour: np.ndarray) -> list[np.ndarray]:
+    """-> 2 x (N + 1,) float64, mean levels between strokes and what lies NEAR and FAR pixels out from them."""
+    # Labels that fit into 16 bits grow twice as fast.
+    found, reached = [], labels.astype(np.uint16 if len(colour) < 65536 else np.float32)
+    for reach, ring in ((NEAR - 1, False), (1, True), (FAR - NEAR - 1, False), (1, True)):
+        grown = cv2.dilate(reached, np.ones((2 * reach + 1,) * 2, np.uint8))
+        if ring:
+            at = np.flatnonzero((reached == 0) & (grown > 0))
+            number = grown.ravel()[at].astype(np.int64)
+            off = np.abs(pixels.reshape(-1, 3)[at] - colour[number]).max(axis=1)
+            found.append(
+                np.bincount(number, off, len(colour)) / np.maximum(np.bincount(number, minlength=len(colour)), 1)
+            )
+        reached = grown
+    return found
+
+
+def is_chart(gray: np.ndarray) -> bool:
+    """(h, w) float32, a panel -> whether it is drawn: flat ground, sharp lines, an axis, and nothing that fades."""
+    if min(gray.shape) < 2 * SOFT_REACH:
+        return False
+    square = np.ones((5, 5), np.uint8)
+    spread = cv2.dilate(gray, square) - cv2.erode(gray, square)
+    edges = (spread >= EDGE).astype(np.uint8)
+    beside = cv2.dilate(edges, np.ones((2 * SOFT_REACH + 1,) * 2, np.uint8))
+    blank = spread <= BLANK
+    paper = blank & (gray >= PAPER)
+    soft = ~blank & (beside == 0)
+    return bool(paper.mean() >= BLANK_SHARE and soft.mean() <= SOFT_SHARE and _has_axis(gray))
+
+
+def _has_axis(gray: np.ndarray) -> bool:
+    """Whether a thin, straight, dark line runs along much of it."""
+    dark = (gray < DARK).astype(np.uint8)
+    for length, turned in ((gray.shape[1], dark), (gray.shape[0], dark.T)):
+        line = np.ones((1, max(3, round(AXIS_SHARE * length))), np.uint8)
+        long = cv2.morphologyEx(np.ascontiguousarray(turned), cv2.MORPH_OPEN, line)
+        thick = cv2.morphologyEx(long, cv2.MORPH_OPEN, np.ones((LEAST_THICK, 1), np.uint8))
+        if (long > thick).any():
+            return True
+    return False
