@@ -168,3 +168,28 @@ def plant(
     blended = pixels + alpha[..., None] * (moved - pixels)
     forged = np.clip(np.round(blended), 0, 255).astype(np.uint8)
     return Planted(treated(forged, treatment, rng), first, second, matrix)
+
+
+def lookalike(pixels: np.ndarray, texture: Texture, share: float, rng: np.random.Generator) -> np.ndarray | None:
+    """(H, W, 3) uint8 -> the same with a region standing beside a second one of its kind that is no copy, None where no place is found.
+
+    As of two prints of one label: the same form, bent by about a pixel, in other light, with grain of its own.
+    """
+    gray = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    size = gray.shape
+    place = places(gray, gray.size * share / 2, np.eye(2), texture, rng)
+    if place is None:
+        return None
+    outline, offset = place
+    matrix = np.column_stack([np.eye(2), np.round(offset)])
+    soft = cv2.bilateralFilter(pixels, 5, 30, 2).astype(np.float32)
+    grain = float(np.median(np.abs(gray - cv2.cvtColor(soft.astype(np.uint8), cv2.COLOR_RGB2GRAY))) / 0.67 + 0.5)
+    bend = [cv2.GaussianBlur(rng.normal(size=size).astype(np.float32), (0, 0), 12) for _ in "xy"]
+    y, x = np.indices(size, np.float32)
+    moved = cv2.warpAffine(soft, matrix, size[::-1], flags=cv2.INTER_LINEAR)
+    x, y = (at + shift / shift.std() * rng.uniform(0.4, 1.2) for at, shift in zip((x, y), bend, strict=True))
+    moved = cv2.remap(moved, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR) * rng.uniform(0.95, 1.05)
+    moved += cv2.GaussianBlur(rng.normal(0, 1, size).astype(np.float32), (0, 0), 0.5)[..., None] * grain * 1.6
+    second = cv2.warpAffine(drawn(outline, size).astype(np.float32), matrix, size[::-1])
+    alpha = cv2.GaussianBlur(second, (0, 0), 0.7)[..., None]
+    return np.clip(np.round(pixels + alpha * (moved - pixels)), 0, 255).astype(np.uint8)

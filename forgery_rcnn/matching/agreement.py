@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from forgery_rcnn.matching.pairs import inverse, parts_of
+from forgery_rcnn.matching.pairs import parts_of
 
 FORM = (1.2, 5.0)  # px: Gaussian sigmas whose difference is the band
 DETAIL = (0.0, 1.2)
@@ -26,9 +26,8 @@ SHARPER = 1.15  # from this scale on the larger region is blurred before it is s
 class Agreement:
     """Of the window `corner` = (x0, y0) of the first region's frame, all (h, w) float32.
 
-    form, middle, detail: local correlations -1..1, 0 where there is nothing to compare; energy: standard deviation of the
-    detail, in levels; inside: bool, where the motion stays in the image and neither side is ignored; residual: first minus second
-    after fitting brightness and contrast locally, in levels.
+    form, middle, detail: local correlations -1..1, 0 where there is nothing to compare; energy, contrast: the lesser standard
+    deviation of detail and of form, in levels; inside: bool, where the motion stays in the image and neither side is ignored.
     """
 
     corner: tuple[int, int]
@@ -124,20 +123,28 @@ def refined(gray: np.ndarray, matrix: np.ndarray, mask: np.ndarray, corner: tupl
 
     Enhanced correlation coefficient (Evangelidis & Psarakis 2008).
     """
-    x0, y0 = corner
-    height, width = mask.shape
+    (x0, y0), (height, width) = corner, mask.shape
+    # Only what the motion reaches, give or take: OpenCV filters all of the image that it is given.
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) + corner
+    corners = corners @ matrix[:, :2].T + matrix[:, 2]
+    low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 16, 0)
+    high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 17, [gray.shape[1], gray.shape[0]])
+    if (high - low).min() < 1:
+        return matrix
+    scene = np.ascontiguousarray(gray[low[1] : high[1], low[0] : high[0]])
+    template = np.ascontiguousarray(gray[y0 : y0 + height, x0 : x0 + width])
     start = matrix.copy()
-    start[:, 2] += matrix[:, :2] @ [x0, y0]
-    template = gray[y0 : y0 + height, x0 : x0 + width]
+    start[:, 2] += matrix[:, :2] @ [x0, y0] - low
+    masks = mask.astype(np.uint8), np.ones(scene.shape, np.uint8)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-4)
     try:
-        _, found = cv2.findTransformECC(
-            template, gray, start.astype(np.float32), cv2.MOTION_AFFINE, criteria, mask.astype(np.uint8), blur
+        _, found = cv2.findTransformECCWithMask(
+            template, scene, *masks, start.astype(np.float32), cv2.MOTION_AFFINE, criteria, blur
         )
     except cv2.error:  # no texture to go by, or it ran away
         return matrix
     found = found.astype(np.float64)
-    found[:, 2] -= found[:, :2] @ [x0, y0]
+    found[:, 2] += low - found[:, :2] @ [x0, y0]
     ys, xs = np.nonzero(mask)
     at = np.stack([xs[:: max(1, len(xs) // 200)] + x0, ys[:: max(1, len(xs) // 200)] + y0], axis=1)
     drift = np.linalg.norm(at @ (found - matrix)[:, :2].T + (found - matrix)[:, 2], axis=1).max(initial=0)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import finder, furniture, keypoints, motions
+from forgery_rcnn.matching import keypoints, motions
 from forgery_rcnn.matching.library import Candidate, features
-from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Original, Pair, inverse, shares
+from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Original, Pair, inverse
 from forgery_rcnn.matching_config import MatchingConfig
 
 GAP = 16  # px between the two, ignored: no region may grow from one into the other
@@ -147,16 +147,3 @@ def _cut(canvas: Canvas, runs: rle.Runs, side: int) -> rle.Runs:
     inside = rle.cut(runs, canvas.figure.size, (x0, y0, x1, y1))
     (u, v), (height, width) = (canvas.boxes[side, :2] - canvas.at[side]).tolist(), canvas.sizes[side]
     return rle.cut(inside, (y1 - y0, x1 - x0), (-u, -v, width - u, height - v))
-
-
-def plainly(figure: Figure, proposed: Sequence[Hypothesis], config: MatchingConfig) -> Finding:
-    """A verifier: the finder's judgement of each motion by itself, the first that holds for a region kept."""
-    drawn = figure.ignored & ~furniture.flat(figure.gray)
-    pairs: list[Pair] = []
-    for hypothesis in proposed:
-        found = finder._pair(figure, drawn, hypothesis, config)
-        if isinstance(found, Pair) and not any(
-            shares(found.first, p.first) or shares(found.first, p.second) for p in pairs
-        ):
-            pairs.append(found)
-    return Finding(figure, tuple(pairs))

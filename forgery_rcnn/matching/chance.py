@@ -12,8 +12,14 @@ from forgery_rcnn.matching.regions import Grown
 
 AROUND = 300  # px of the first region's frame that it is moved to each side
 BAND = (0.0, 2.2)  # px: grain and fine structure; broad shadows fit everywhere
+LEAST_PLACES, HALVINGS = (
+    200,
+    2,
+)  # fewer say nothing; then the middle of the region is laid around, and the middle of that
 NEEDLE = 5  # px around a peak that count as the same place
 COPIES = 4  # places that may fit as well: a region may have been copied more than once; a pattern fits at more
+AS_WELL = 0.95  # of the correlation at the place itself: fits as well
+GRAIN = 6.0  # px: places nearer together than an area of this are one, for fine detail
 TAIL = 0.01  # share of places, the best ones, that tell how fast the fit falls off
 
 
@@ -23,38 +29,52 @@ def of(gray: np.ndarray, found: Grown) -> float:
     The correlations at the other places, as Fisher's z, are taken to fall off exponentially beyond their upper TAIL; the
     chance is that of the number of places at which the region is another. 1 where more than COPIES fit as well.
     """
-    score, others = placed(gray, found)
-    return of_places(score, others, found.mask)
+    mask, corner = found.mask, found.corner
+    for _ in range(HALVINGS + 1):
+        score, others = placed(gray, found.matrix, mask, corner)
+        if len(others) >= LEAST_PLACES:
+            return 1.0 if others.max() >= AS_WELL * score else of_places(score, others)
+        mask, corner = _middle(mask, corner)  # what fills a panel fits nowhere else in it; its middle may
+    return 1.0
 
 
-def of_places(score: float, others: np.ndarray, mask: np.ndarray) -> float:
+def _middle(mask: np.ndarray, corner: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+    """A region, (h, w) bool at x0 y0 -> the middle of it, half as wide and high."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    (top, bottom), (left, right) = ((int(at[0]), int(at[-1]) + 1) for at in (rows, columns))
+    y, x = (bottom - top) // 4, (right - left) // 4
+    inner = mask[top + y : bottom - y, left + x : right - x]
+    return (inner, (corner[0] + left + x, corner[1] + top + y)) if inner.any() else (mask, corner)
+
+
+def of_places(score: float, others: np.ndarray) -> float:
     """Correlation at the place itself, (P,) at all others -> 0..1."""
-    if len(others) < 200:
-        return 1.0
     z = np.arctanh(np.clip(others, -0.999, 0.999))
-    at = np.arctanh(min(score, 0.999))
+    at = np.arctanh(np.clip(score, -0.999, 0.999))
     start = float(np.quantile(z, 1 - TAIL))
     beyond = z[z > start] - start
     fall = float(max(beyond.mean() if len(beyond) else 0.0, 1e-3))
-    places = len(others) / (2 * np.pi * BAND[1] ** 2)
+    places = len(others) / GRAIN
     return float(min(1.0, places * TAIL * np.exp(-max(at - start, 0.0) / fall)))
 
 
-def placed(gray: np.ndarray, found: Grown) -> tuple[float, np.ndarray]:
-    """-> correlation of the region's fine structure with the place that the motion takes it to, and (P,) with all places around
-    but those near to it, near to the region itself, and near to the COPIES best."""
-    x0, y0 = found.corner
-    height, width = found.mask.shape
-    rows, columns = np.flatnonzero(found.mask.any(axis=1)), np.flatnonzero(found.mask.any(axis=0))
+def placed(
+    gray: np.ndarray, matrix: np.ndarray, region: np.ndarray, corner: tuple[int, int]
+) -> tuple[float, np.ndarray]:
+    """(H, W) float32, motion first -> second, (h, w) bool at x0 y0, the first region -> correlation of the region's fine structure
+    with the place that the motion takes it to, and (P,) with all places around but those near to it, near to the region itself,
+    and near to the COPIES best."""
+    x0, y0 = corner
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
-    mask = found.mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    mask = region[top : rows[-1] + 1, left : columns[-1] + 1]
     box = (x0 + left, y0 + top, x0 + left + mask.shape[1], y0 + top + mask.shape[0])
     wide = (box[0] - AROUND, box[1] - AROUND, box[2] + AROUND, box[3] + AROUND)
-    scene, known = _brought(gray, found.matrix, wide)
+    scene, known = _brought(gray, matrix, wide)
     first = agreement.band(gray, *BAND)[box[1] : box[3], box[0] : box[2]]
     field = correlations(agreement.band(scene, *BAND), known, first, mask)
     score = float(field[AROUND, AROUND])
-    itself = agreement_with_itself(found.matrix, box, wide)
+    itself = _itself(matrix, box, wide)
     _blot(field, AROUND, AROUND)
     if itself is not None:
         _blot(field, *itself, max(NEEDLE, 12))
@@ -70,11 +90,11 @@ def _blot(field: np.ndarray, y: int, x: int, reach: int = NEEDLE) -> None:
     field[max(int(y) - reach, 0) : int(y) + reach + 1, max(int(x) - reach, 0) : int(x) + reach + 1] = -2
 
 
-def agreement_with_itself(matrix: np.ndarray, box: agreement.Box, wide: agreement.Box) -> tuple[int, int] | None:
+def _itself(matrix: np.ndarray, box: agreement.Box, wide: agreement.Box) -> tuple[int, int] | None:
     """-> row and column of the place where the region lies on itself, where the motion only shifts it and it is in reach."""
     if np.abs(matrix[:, :2] - np.eye(2)).max() > 0.05:
         return None
-    y, x = (AROUND - int(round(shift)) for shift in (matrix[1, 2], matrix[0, 2]))
+    y, x = (AROUND - round(float(shift)) for shift in (matrix[1, 2], matrix[0, 2]))
     inside = 0 <= y < wide[3] - wide[1] - (box[3] - box[1]) + 1 and 0 <= x < wide[2] - wide[0] - (box[2] - box[0]) + 1
     return (y, x) if inside else None
 

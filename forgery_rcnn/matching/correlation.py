@@ -22,7 +22,7 @@ FAINT = 0.05  # grey levels squared, added to that strength: nothing at all stay
 CLIP = 3.0  # times the local strength
 WHITENED = 0.5  # exponent: 1 gives all frequencies one strength, and JPEG's rounding too much of it
 BLOCKS = 36  # about so many cover the image
-WHOLE = 1_000_000  # pixels: of larger images the blocks are larger and fewer, so that time grows with the area alone
+WHOLE = 500_000  # pixels: of larger images the blocks are larger and fewer, so that time grows with the area alone
 SMALLEST = 96  # pixels, side of a block
 LATTICE = 8  # JPEG's: offsets by its multiples agree more often by chance and are compared among themselves
 CLOSEST = 16  # pixels: shorter offsets are texture's own correlation
@@ -60,19 +60,22 @@ def shifts(figure: Figure) -> list[Hypothesis]:
     detail = _whitened(_detail(figure), shape)
     usable = cv2.boxFilter(np.float32(_usable(figure)), -1, (9, 9), normalize=True) > 0.99
     detail[:height, :width] *= usable
-    spectrum = fft.rfft2(detail)
     area = height * width
     side = max(SMALLEST, int(np.ceil(np.sqrt(area / BLOCKS * max(1.0, area / WHOLE)))))
     peaks: list[_Peak] = []
     above: list[np.ndarray] = []  # maps of two neighbours of the row before
     for y in range(0, height - side // 4, side):
-        row = [_map(detail, spectrum, (y, x), side) for x in range(0, width - side // 4, side)]
+        # Of two places that are alike one is the upper: each block is compared with what is beside and below it alone.
+        below = np.zeros((_padded(height - y), shape[1]), np.float32)
+        below[: height - y] = detail[y:height]
+        spectrum = fft.rfft2(below)
+        row = [_map(below, spectrum, x, side) for x in range(0, width - side // 4, side)]
         for number, block in enumerate(row):
             peaks += _peaks(block, detail, (y, number * side), side)
         twos = [left + right for left, right in pairwise(row)]
         for number, (upper, lower) in enumerate(zip(above, twos, strict=False)):
             # Regions across the borders of blocks; the maps of four have twice one's spread.
-            peaks += _peaks((upper + lower) / 2, detail, (y - side, number * side), 2 * side)
+            peaks += _peaks((upper[: len(lower)] + lower) / 2, detail, (y - side, number * side), 2 * side)
         above = twos
     return _grouped(peaks)
 
@@ -112,15 +115,14 @@ def _whitened(detail: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return even / max(float(even.std()), 1e-9)
 
 
-def _map(detail: np.ndarray, spectrum: np.ndarray, corner: tuple[int, int], side: int) -> np.ndarray:
-    """-> (H', W') float32, correlation of the block at `corner` = (y, x) with the image at every offset, cyclic."""
-    y, x = corner
-    block = np.zeros((side, detail.shape[1]), np.float32)
-    taken = detail[y : y + side, x : x + side]
-    block[: taken.shape[0], x : x + side] = taken
-    rows = fft.fft(fft.rfft(block, axis=1), n=detail.shape[0], axis=0)
-    found = fft.irfft2(np.conj(rows, out=rows) * spectrum, detail.shape)
-    return _evened(np.roll(found, -y, axis=0))
+def _map(below: np.ndarray, spectrum: np.ndarray, x: int, side: int) -> np.ndarray:
+    """-> (H', W') float32, correlation of the block at the top from column x on with all of `below` at every offset, cyclic."""
+    block = np.zeros((min(side, len(below)), below.shape[1]), np.float32)
+    block[:, x : x + side] = below[:side, x : x + side]
+    rows = fft.fft(fft.rfft(block, axis=1), n=len(below), axis=0, overwrite_x=True)
+    np.conj(rows, out=rows)
+    rows *= spectrum
+    return _evened(fft.irfft2(rows, below.shape, overwrite_x=True))
 
 
 def _evened(correlation: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from forgery_rcnn.matching import field_moments, field_refine, field_search
 from forgery_rcnn.matching.field_search import Matches
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, inverse
 
-PIXELS = 160_000  # of the field, at most
+PIXELS = 180_000  # of the field, at most
 AGREE = 1.5  # pixels of the field: neighbours foretell each other's twins so well
 NEIGHBOURS = 3  # of eight that must
 FEWEST = 4  # anchors of one piece
@@ -19,8 +19,8 @@ INLIER = 2.0  # pixels of the field, from the motion of the piece
 SAME = 6.0  # pixels of the field: two motions that close over a piece are one
 COMPARED = 16  # places of a piece, to tell whether two motions are one
 UNLIKE = 0.6  # correlation of grey levels at the field's scale; a judgement: the verifier asks for more
-REFINED = 14  # pieces at most
-MOTIONS = 10  # reported at most
+REFINED = 12  # pieces at most
+MOTIONS = 6  # reported at most
 SEEDS = 200
 
 

@@ -10,6 +10,7 @@ SIDE = 8  # of a block, pixels; smaller ones repeat by chance where there are fe
 MOST_ALIKE = 4  # blocks; what occurs more often is a pattern or a flat background
 FEWEST = 24  # blocks that share a motion; a region of 13 x 13 pixels has 36
 CLOSEST = 8  # pixels; equal blocks nearer than that are a smooth edge or a pattern
+MANY, THINNED = 150_000, 4  # of more blocks, one of so many goes on, chosen by its hash: equal ones stay together
 SAMPLED = 12_000  # pairs of blocks whose symmetry is looked at
 MOTIONS = 8  # reported at most
 SEEDS = 200
@@ -34,8 +35,10 @@ def hypotheses(figure: Figure) -> list[Hypothesis]:
     if min(figure.size) < 2 * SIDE:
         return []
     values = _mixed(figure.pixels)
-    first, second = _equal(values, _wanted(figure))
-    return _voted(values, first, second) if len(first) >= FEWEST else []
+    wanted = _wanted(figure)
+    share = THINNED if np.count_nonzero(wanted) > MANY else 1
+    first, second = _equal(values, wanted, share)
+    return _voted(values, first, second, FEWEST // share) if len(first) >= FEWEST // share else []
 
 
 def _mixed(pixels: np.ndarray) -> np.ndarray:
@@ -66,8 +69,8 @@ def _windowed(values: np.ndarray, high: int, wide: int) -> np.ndarray:
     return sum(down[:, i : values.shape[1] - wide + 1 + i] for i in range(wide))  # type: ignore[call-overload, return-value]
 
 
-def _equal(values: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W) uint64, (H - 7, W - 7) bool -> two (K, 2) int64 x y, top left pixels of blocks equal up to a symmetry."""
+def _equal(values: np.ndarray, wanted: np.ndarray, share: int) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) uint64, (H - 7, W - 7) bool, one of how many -> two (K, 2) int64 x y, corners of blocks equal up to a symmetry."""
     # The weights are the same along both axes and read backwards, so that turned and mirrored blocks have the same hash.
     weights = [np.uint64(w) for w in (0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3)]
     h, w = values.shape
@@ -78,7 +81,7 @@ def _equal(values: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
     hashes = _summed(
         [(down[:, a : w - 7 + a] + down[:, b : w - 7 + b]) * k for (a, b), k in zip(ends, weights, strict=True)]
     )
-    places = np.flatnonzero(wanted)
+    places = np.flatnonzero(wanted & ((hashes >> np.uint64(40)) % np.uint64(share) == 0))
     bits = np.uint64(int(hashes.size).bit_length())
     keys = np.sort((hashes.ravel()[places] >> bits << bits) | places.astype(np.uint64))
     classes, index = keys >> bits, (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
@@ -104,8 +107,8 @@ def _summed(terms: list[np.ndarray]) -> np.ndarray:
     return total
 
 
-def _voted(values: np.ndarray, first: np.ndarray, second: np.ndarray) -> list[Hypothesis]:
-    """-> motions by the number of pairs of blocks, (K, 2) x y of their corners, that each explains exactly."""
+def _voted(values: np.ndarray, first: np.ndarray, second: np.ndarray, fewest: int) -> list[Hypothesis]:
+    """-> motions by the number of pairs of blocks, (K, 2) x y of their corners, that each explains exactly, if not too few."""
     step = max(1, -(-len(first) // SAMPLED))
     first, second = first[::step], second[::step]
     blocks = np.lib.stride_tricks.sliding_window_view(values, (SIDE, SIDE))
@@ -117,7 +120,7 @@ def _voted(values: np.ndarray, first: np.ndarray, second: np.ndarray) -> list[Hy
         shift = (2 * second[same] + SIDE - 1) - (2 * first[same] + SIDE - 1) @ linear.T
         offsets, member, counts = np.unique(shift, axis=0, return_inverse=True, return_counts=True)
         for which in np.argsort(-counts, kind="stable")[:MOTIONS]:
-            if counts[which] * step >= FEWEST and counts[which] >= 6:
+            if counts[which] * step >= fewest and counts[which] >= 6:
                 votes.append((int(counts[which]), number, offsets[which], same[member.ravel() == which]))
     votes.sort(key=lambda vote: -vote[0])
     return [_hypothesis(SQUARE[n], offset / 2, first[who]) for _, n, offset, who in votes[:MOTIONS]]

@@ -15,8 +15,8 @@ import numpy as np
 
 ORDERS = ((2, 0), (4, 0), (1, 1), (3, 1), (5, 1), (2, 2), (4, 2), (3, 3), (5, 3), (4, 4), (5, 5))
 """n and m of the moments used. The mean (0, 0) is left out of the comparison of shapes."""
-RADIUS = 7  # pixels of the field: smaller ones tell less, larger ones need larger copies
-SCALES = (1.0, 1.19, 1.41)  # of the second place against the first; moments bear with 10 % either way
+RADIUS = 5  # pixels of the field: smaller ones tell less, larger ones need larger copies
+SCALES = (1.0, 1.3)  # of the second place against the first; moments bear with 15 % either way
 ANGLES = 24  # tried; the peak between them is found by a parabola
 MEAN = 0.25  # weight of the difference of the means: pasted regions are often made lighter or darker
 TURNS = np.arange(ANGLES) * (2 * np.pi / ANGLES)
@@ -34,12 +34,14 @@ class Level:
 @dataclass(frozen=True)
 class Moments:
     """values: (N, 2 * M) float32, real then imaginary parts, by level, row and column, in grey levels; energy, mean: (N,)
-    float32, sum of their squares and the disc's mean; levels: by scale, the field itself first.
+    float32, sum of their squares and the disc's mean; still: (N, M + 1) float32, what neither turning nor mirroring changes, in grey
+    levels; levels: by scale, the field itself first.
     """
 
     values: np.ndarray
     energy: np.ndarray
     mean: np.ndarray
+    still: np.ndarray
     levels: tuple[Level, ...]
 
 
@@ -56,7 +58,21 @@ def moments(gray: np.ndarray) -> Moments:
         levels.append(Level(scale, start, (small.shape[0], small.shape[1])))
         start += small.size
     joined = np.concatenate(values)
-    return Moments(joined, np.einsum("ij,ij->i", joined, joined), np.concatenate(means), tuple(levels))
+    mean_levels = np.concatenate(means)
+    energy = np.einsum("ij,ij->i", joined, joined)
+    return Moments(joined, energy, mean_levels, _still(joined, mean_levels), tuple(levels))
+
+
+def _still(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """(N, 2 * M), (N,) -> (N, M + 1), lengths of the moments, signed where m is 0, and the weighted mean."""
+    count = len(ORDERS)
+    lengths = np.empty((len(values), count + 1), np.float32)
+    real, imaginary = values[:, :count], values[:, count:]
+    np.sqrt(real * real + imaginary * imaginary, out=lengths[:, :count])
+    without_phase = [i for i, (_, m) in enumerate(ORDERS) if m == 0]
+    lengths[:, without_phase] = values[:, without_phase]
+    lengths[:, count] = np.sqrt(MEAN) * mean
+    return lengths
 
 
 @cache
@@ -114,13 +130,3 @@ def compared(field: Moments, first: np.ndarray, second: np.ndarray) -> tuple[np.
     distance = field.energy[first] + field.energy[second] - 2 * peak
     distance += MEAN * (field.mean[first] - field.mean[second]) ** 2
     return distance, np.float32((step + aside) * (2 * np.pi / ANGLES)), mirrored
-
-
-def magnitudes(field: Moments, rows: np.ndarray) -> np.ndarray:
-    """(K,) int rows of `field` -> (K, M + 1) float32, what neither turning nor mirroring changes, in grey levels."""
-    count = len(ORDERS)
-    values = field.values[rows]
-    lengths = np.hypot(values[:, :count], values[:, count:])
-    still = [i for i, (_, m) in enumerate(ORDERS) if m == 0]
-    lengths[:, still] = values[:, still]
-    return np.concatenate([lengths, np.sqrt(MEAN) * field.mean[rows, None]], 1)

@@ -8,12 +8,14 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from forgery_rcnn.matching import correlation, field, furniture, judge, keypoints, motions, panels, reuse
+from forgery_rcnn.matching import correlation, field, furniture, judge, keypoints, motions, painting, panels, reuse
 from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Pair, Rejected, gray_of, shares
 from forgery_rcnn.matching_config import MatchingConfig
 
 KEYPOINTS = 5000
 PER_KEYPOINT = 60  # px: a small image's further keypoints are noise
+MOST = {"keypoints": 12, "correlation": 10, "field": 6, "panels": 12}
+"""Motions of each method that are looked into, best first: the right one is hardly ever further down."""
 SAME_MOTION = 6.0  # px
 
 
@@ -47,8 +49,8 @@ def seen(pixels: np.ndarray) -> Figure:
 
 def undrawn(figure: Figure) -> tuple[Figure, np.ndarray]:
     """-> the figure with what was drawn over its pictures painted over in `gray`, and (H, W) bool, where that was."""
-    drawn = furniture.drawn(figure.gray, figure.ignored)
-    return replace(figure, gray=furniture.painted_over(figure.gray, drawn)), drawn
+    drawn = painting.drawn(figure.gray, figure.ignored)
+    return replace(figure, gray=painting.painted_over(figure.gray, drawn)), drawn
 
 
 def _by_keypoints(figure: Figure) -> list[Hypothesis]:
@@ -67,7 +69,7 @@ METHODS: dict[str, Callable[[Figure], list[Hypothesis]]] = {
 def hypotheses(figure: Figure, config: MatchingConfig) -> list[Hypothesis]:
     """What each method proposes, in full-size pixels."""
     small, shrink = shrunk(figure, config.max_side)
-    found = [one for name in config.methods if name in METHODS for one in METHODS[name](small)]
+    found = [one for name in config.methods for one in METHODS[name](small)[: MOST[name]]]
     return [enlarged(one, shrink) for one in found] if shrink != 1 else found
 
 

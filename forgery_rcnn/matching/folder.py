@@ -26,7 +26,7 @@ from forgery_rcnn.matching.pairs import Figure, Pair
 from forgery_rcnn.matching_config import MatchingConfig
 
 FEATURES, FEWEST, MOST = 600_000, 150, 800  # in the library at most, and of a panel
-VERIFIER = between.plainly  # stands in for the finder's own
+VERIFIER: between.Verifier = finder.verified
 PICTURES = "pictures"  # of the report, below its folder
 DECODED = 4  # files that are held in memory at once
 # What damaged or odd pixels can make of arithmetic: one file's trouble must not be the others'.

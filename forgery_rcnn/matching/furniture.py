@@ -36,7 +36,6 @@ CONTRAST = 50  # levels between ink and ground; less is no reading matter
 WIDE_SIDE, WIDE_LEVELS = 15, 1.0  # the same for what is masked: JPEG makes single blocks of a smooth ground flat
 MOST_TEXT = 0.1  # of a panel; line art and masks of cells have more, all over
 LABEL = 0.97  # of a panel is ink or blank: its name, or a scale
-PAINT = 4.0  # px, sigma of the blur that ink is painted over with
 LINE = 3  # pixels from outline to middle: a stroke of five pixels
 GROWN = 2  # pixels around ink that it has softened
 
@@ -89,26 +88,6 @@ def _readable(drawn: np.ndarray, blank: np.ndarray) -> np.ndarray:
     return drawn & (label or np.count_nonzero(drawn & ~blank) <= MOST_TEXT * drawn.size)
 
 
-def drawn(gray: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    """(H, W) float32 in 0..255, (H, W) bool as `mask` gives -> (H, W) bool, what was drawn over pictures, without flat areas, which
-    may be pictures."""
-    found = (ignored & ~flat(gray)).astype(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WIDE_SIDE, WIDE_SIDE))
-    # An arrow's inside is flat too, but lies between its outlines.
-    return (cv2.morphologyEx(found, cv2.MORPH_CLOSE, disc) > 0) & ignored
-
-
-def painted_over(gray: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """(H, W) float32, (H, W) bool -> (H, W) float32, the drawn pixels replaced by what lies around them, blurred: their outlines
-    would correlate with those of any other letter."""
-    if not drawn.any():
-        return gray
-    known = (~drawn).astype(np.float32)
-    weight = cv2.GaussianBlur(known, (0, 0), PAINT)
-    around = cv2.GaussianBlur(gray * known, (0, 0), PAINT) / np.maximum(weight, 1e-4)
-    return np.where(drawn & (weight > 1e-3), around, gray).astype(np.float32)
-
-
 def flat(gray: np.ndarray) -> np.ndarray:
     """(H, W) float32 in 0..255 -> (H, W) bool, where nothing but rounding shows: saturated or uniform."""
     return _uniform(gray, FLAT_SIDE, FLAT_LEVELS)
@@ -125,7 +104,10 @@ def ink(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 -> (H, W) bool, strokes drawn over the picture and the pixels that they softened."""
     drawn = np.zeros(pixels.shape[:2], np.uint8)
     root = (pixels.shape[0] * pixels.shape[1]) ** 0.5
-    for positive in (pixels, 255 - pixels):
+    red, green, blue = cv2.split(pixels)
+    if np.array_equal(red, green) and np.array_equal(red, blue):  # grey: a third of the work
+        pixels = red[..., None]
+    for positive in (pixels, cv2.bitwise_not(pixels).reshape(pixels.shape)):
         strokes = _rise(positive, max(LEAST_THICK, round(THICKEST * root)))
         heads = _rise(positive, max(LEAST_HEAD, round(HEAD * root)))
         pure = (heads >= CONTRAST) & _pure(positive)
@@ -133,6 +115,8 @@ def ink(pixels: np.ndarray) -> np.ndarray:
             (strokes, strokes >= CONTRAST, _is_drawn),
             (heads, pure, _is_pure_ink),
         ):
+            if not candidates.any():
+                continue
             found = _strokes(positive, rise, candidates)
             kept = judge(found)
             kept[0] = False
@@ -141,21 +125,26 @@ def ink(pixels: np.ndarray) -> np.ndarray:
 
 
 def _rise(pixels: np.ndarray, thickest: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (H, W) uint8, levels above what is left of it where nothing thinner stands, in the channel with most."""
+    """(H, W, C) uint8 -> (H, W) uint8, levels above what is left of it where nothing thinner stands, in the channel with most."""
     block = np.ones((thickest, thickest), np.uint8)
-    return _highest(cv2.subtract(pixels, cv2.morphologyEx(pixels, cv2.MORPH_OPEN, block)))
+    return _highest(cv2.subtract(pixels, cv2.morphologyEx(pixels, cv2.MORPH_OPEN, block)).reshape(pixels.shape))
 
 
 def _pure(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 -> (H, W) bool, black, white, and the six colours at full saturation."""
-    lowest, highest = 255 - _highest(255 - pixels), _highest(pixels)
+    """(H, W, C) uint8 -> (H, W) bool, black, white, and the six colours at full saturation."""
+    other = cv2.bitwise_not(pixels).reshape(pixels.shape)
+    lowest, highest = cv2.bitwise_not(_highest(other)), _highest(pixels)
     grey = (lowest >= 255 - PURE_GREY) | (highest <= PURE_GREY)
-    off = _highest(cv2.min(pixels, 255 - pixels))
+    if pixels.shape[2] == 1:
+        return grey
+    off = _highest(cv2.min(pixels, other))
     return grey | ((off <= PURE_COLOUR) & (highest >= 128) & (lowest < 128))
 
 
 def _highest(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, 3) -> (H, W), maximum of the channels; NumPy's takes ten times as long."""
+    """(H, W, 3) or (H, W, 1) -> (H, W), maximum of the channels; NumPy's takes ten times as long."""
+    if pixels.shape[2] == 1:
+        return pixels[..., 0]
     red, green, blue = cv2.split(pixels)
     return cv2.max(cv2.max(red, green), blue)
 
@@ -184,15 +173,19 @@ def _is_line(found: Strokes) -> np.ndarray:
 
 
 def _strokes(pixels: np.ndarray, rise: np.ndarray, candidates: np.ndarray) -> Strokes:
-    """(H, W, 3), (H, W) uint8 levels above the ground, (H, W) bool -> the candidates' components, measured."""
+    """(H, W, C), (H, W) uint8 levels above the ground, (H, W) bool -> the candidates' components, measured."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(candidates.astype(np.uint8), connectivity=8)
     fit = stats[:, cv2.CC_STAT_AREA] >= LEAST_INK
     fit[0] = False
     labels, count = np.where(fit, np.cumsum(fit), 0).astype(np.int32)[labels], int(fit.sum()) + 1
     at = np.flatnonzero(labels)
-    number, colours, up = labels.ravel()[at], pixels.reshape(-1, 3)[at].astype(np.float64), rise.ravel()[at]
+    number, colours, up = (
+        labels.ravel()[at].astype(np.intp),
+        pixels.reshape(-1, pixels.shape[2])[at].astype(np.float64),
+        rise.ravel()[at],
+    )
     area = np.maximum(np.bincount(number, minlength=count), 1)
-    peak = np.zeros(count)
+    peak = np.zeros(count, up.dtype)  # of the values' own type: NumPy's `at` is ten times as fast there
     np.maximum.at(peak, number, up)
     colour = _means(colours, number, count, up >= 0.85 * peak[number])
     off = np.abs(colours - colour[number]).max(axis=1)
@@ -203,7 +196,7 @@ def _strokes(pixels: np.ndarray, rise: np.ndarray, candidates: np.ndarray) -> St
     same, own, core = (np.bincount(number, off <= levels, count) for levels in (SAME, OWN, CORE))
     deviation = np.bincount(number, np.where(off <= CORE, off, 0), count) / np.maximum(core, 1)
     near, far = _contrasts(pixels, labels, colour)
-    thick = np.zeros(count)
+    thick = np.zeros(count, np.float32)
     np.maximum.at(thick, number, cv2.distanceTransform((labels > 0).astype(np.uint8), cv2.DIST_C, 3).ravel()[at])
     return Strokes(labels, area, own / area, same / np.maximum(core, 1), deviation, thick, near, far)
 
@@ -224,7 +217,7 @@ def _contrasts(pixels: np.ndarray, labels: np.ndarray, colour: np.ndarray) -> li
         if ring:
             at = np.flatnonzero((reached == 0) & (grown > 0))
             number = grown.ravel()[at].astype(np.int64)
-            off = np.abs(pixels.reshape(-1, 3)[at] - colour[number]).max(axis=1)
+            off = np.abs(pixels.reshape(-1, pixels.shape[2])[at] - colour[number]).max(axis=1)
             found.append(
                 np.bincount(number, off, len(colour)) / np.maximum(np.bincount(number, minlength=len(colour)), 1)
             )

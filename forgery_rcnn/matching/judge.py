@@ -15,19 +15,17 @@ from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
 
 WEIGHTS = {
-    "one": -12.9,
-    "detail": 2.44,
-    "log_area": 1.18,
-    "log_chance": -0.214,
-    "log_inliers": 1.82,
-    "log_energy": -1.15,
-    "grain": 0.0,
-    "gain": 0.0,
-    "brightness": -5.5,
-    "tint": -4.1,
+    "one": -11.7,
+    "detail": 6.093,
+    "log_area": 2.332,
+    "log_chance": -0.07,
+    "log_inliers": 0.808,
+    "log_energy": -1.98,
+    "structure": -1.009,
 }
 """Of each feature; see `features`. Fitted: docs/results/judge.md."""
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
+LARGE, MANY = 10_000, 50  # px and places beyond which more of them prove no more: alike objects have them too
 LEAST_SCORE = 0.5
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
@@ -39,14 +37,11 @@ def features(found: Measured, probable: float) -> dict[str, float]:
     return {
         "one": 1.0,
         "detail": found.detail,
-        "log_area": float(np.log10(found.area)),
+        "log_area": float(np.log10(np.clip(found.area, 100, LARGE))),
         "log_chance": float(np.log10(max(probable, LEAST_CHANCE))),
-        "log_inliers": float(np.log10(found.inliers + 1)),
+        "log_inliers": float(np.log10(min(found.inliers, MANY) + 1)),
         "log_energy": float(np.log10(found.energy + 0.1)),
-        "grain": found.grain,
-        "gain": min(found.compared.gain, 1.0),
-        "brightness": min(found.compared.brightness, 30.0) / 30,
-        "tint": min(found.compared.tint, 20.0) / 20,
+        "structure": found.compared.structure,
     }
 
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-SMALL = 640  # px: images with a shorter long side are doubled first; their few keypoints would be too coarse
+SMALL, SMALLER = 640, 320  # px: images with a shorter long side are enlarged: their few keypoints would be too coarse
+MOST = 800_000  # pixels: larger images are made smaller; SIFT's time goes with them and fine keypoints are plenty
 CONTRAST = 0.01  # SIFT's own default is 0.04: dim nuclei and noise have keypoints of less
-EDGE = 12.0
-CELLS, SPREAD = (
-    12,
-    0.25,
-)  # this share of the keypoints is spread over so many cells per side; the rest are the strongest of all, as
-# a copy that landed in a rich cell would lose there what its original keeps
+EDGE, SIGMA = 12.0, 1.6
+# This share of the keypoints is spread over so many cells per side; the rest are the strongest of all, as a copy that
+# landed in a rich cell would lose there what its original keeps.
+CELLS, SPREAD = 12, 0.25
+SPARE = 1.25  # times the limit are described, the strongest, for some to be spread
 DIM = 160.0  # levels: images that span fewer are stretched to it
+NOISY, SOFTENED = 2.5, 0.7  # levels of noise from which it has more keypoints than the picture; px, blurred by before
 CELL_SIZE, CELL_ANGLES, GRID = 16, 8, 4  # of a SIFT descriptor: 4 x 4 cells of 8 directions
 
 
@@ -44,27 +45,58 @@ class Keypoints:
 def described(gray: np.ndarray, ignored: np.ndarray, limit: int) -> Keypoints:
     """(H, W) float32 in 0..255, (H, W) bool -> at most `limit` keypoints outside of `ignored`, most of them the
     strongest; none for an image without detail."""
-    doubled = 2.0 if max(gray.shape) < SMALL else 1.0
-    low, high = np.quantile(gray[::4, ::4], [0.001, 0.999])
-    stretched = (gray - low) * (DIM / max(high - low, 8.0)) if high - low < DIM else gray
-    seen = np.clip(np.round(stretched), 0, 255).astype(np.uint8)
-    if doubled > 1:
-        seen = cv2.resize(seen, None, fx=doubled, fy=doubled, interpolation=cv2.INTER_CUBIC)
-    sift = cv2.SIFT_create(0, 3, CONTRAST, EDGE)
-    found = sift.detect(seen, None) if min(seen.shape) >= 8 else ()
-    if not found:
-        return Keypoints(np.zeros((0, 2), np.float32), *np.zeros((2, 0), np.float32), np.zeros((0, 128), np.float32))
-    at = (np.float32([point.pt for point in found]) + 0.5) / doubled - 0.5
-    column, row = np.clip(np.round(at).astype(int), 0, [gray.shape[1] - 1, gray.shape[0] - 1]).T
-    response = np.float32([point.response for point in found])
-    good = np.flatnonzero(~ignored[row, column])
-    kept = good[_chosen(at[good], response[good], gray.shape, limit)]
+    seen, zoom = _clear(gray)
+    if min(seen.shape) < 8 or limit < 1:
+        return _none()
+    # Where what is ignored has taken up most of the strongest, all are described.
+    for most in (int(SPARE * limit) + 1, 0):
+        sift = cv2.SIFT_create(most, 3, CONTRAST, EDGE, SIGMA, cv2.CV_32F, True)  # else places are a quarter pixel off
+        points, raw = sift.detectAndCompute(seen, None)
+        if not points:
+            return _none()
+        at = (np.float32([point.pt for point in points]) + 0.5) / zoom - 0.5
+        column, row = np.clip(np.round(at).astype(int), 0, [gray.shape[1] - 1, gray.shape[0] - 1]).T
+        good = np.flatnonzero(~ignored[row, column])
+        if len(good) >= limit or len(points) < most:
+            break
+    kept = good[_chosen(at[good], np.float32([points[i].response for i in good]), gray.shape, limit)]
     if not kept.size:
-        return Keypoints(np.zeros((0, 2), np.float32), *np.zeros((2, 0), np.float32), np.zeros((0, 128), np.float32))
-    points, raw = sift.compute(seen, [found[i] for i in kept])
-    at = (np.float32([point.pt for point in points]) + 0.5) / doubled - 0.5
-    scale, angle = np.float32([point.size for point in points]) / doubled, np.float32([point.angle for point in points])
-    return Keypoints(at, scale, angle, np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-9)))
+        return _none()
+    raw = raw[kept]
+    return Keypoints(
+        at[kept],
+        np.float32([points[i].size for i in kept]) / zoom,
+        np.float32([points[i].angle for i in kept]),
+        np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-9)),
+    )
+
+
+def _none() -> Keypoints:
+    return Keypoints(np.zeros((0, 2), np.float32), *np.zeros((2, 0), np.float32), np.zeros((0, 128), np.float32))
+
+
+def _clear(gray: np.ndarray) -> tuple[np.ndarray, float]:
+    """(H, W) float32 -> (H', W') uint8 that SIFT sees more in: dim ones stretched, noisy ones blurred, small ones enlarged, large
+    ones made smaller; and its pixels per pixel."""
+    low, high = np.quantile(gray[::4, ::4], [0.001, 0.999])
+    zoom = (
+        3.0 if max(gray.shape) <= SMALLER else 2.0 if max(gray.shape) < SMALL else min(1.0, (MOST / gray.size) ** 0.5)
+    )
+    seen = cv2.GaussianBlur(gray, (0, 0), SOFTENED) if noise(gray) > NOISY else gray
+    if high - low < DIM:
+        seen = (seen - low) * (DIM / max(high - low, 8.0))
+    seen = np.clip(np.round(seen), 0, 255).astype(np.uint8)
+    how = cv2.INTER_CUBIC if zoom > 1 else cv2.INTER_AREA
+    return (seen if zoom == 1 else cv2.resize(seen, None, fx=zoom, fy=zoom, interpolation=how)), zoom
+
+
+def noise(gray: np.ndarray) -> float:
+    """(H, W) float32 -> levels, standard deviation of white noise in most of it; a filter of Immerkaer (1996), and the median as in
+    Donoho (1994), which the picture's own edges do not raise."""
+    if min(gray.shape) < 3:
+        return 0.0
+    kernel = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
+    return float(np.median(np.abs(cv2.filter2D(gray, cv2.CV_32F, kernel)[1:-1:3, 1:-1:3]))) / (6 * 0.6745)
 
 
 def _chosen(at: np.ndarray, response: np.ndarray, shape: tuple[int, ...], limit: int) -> np.ndarray:

@@ -22,6 +22,7 @@ FEWEST_SIGNS, MOST_SIGNS = 12, 30  # of a bucket
 DIFFERENT = 40  # signs of 128 that two features of one thing may differ in: a turn of 55 degrees at most
 FAR = 0.75  # Euclidean distance of unit features from which on they show different things
 TURNS, SCALES, SHIFTS = 30.0, 1.0, 0.25  # widths of a vote's cell: degrees, octaves, share of the other panel's extent
+VOTES = 500  # of two panels that are compared with each other; a pattern has thousands
 FEWEST = 4  # features that agree: three fix a motion
 LEAST_WEIGHT = 2.0  # that they have together: two features that no other panel has, or more that several have
 KEPT = 6  # candidates per panel
@@ -110,9 +111,15 @@ def _alike(levels: np.ndarray, file: np.ndarray) -> Found:
                 first, second = first[near], second[near]
                 near = np.bitwise_count(codes[first] ^ plain[second]).sum(axis=1) <= DIFFERENT
                 new.append((first[near] * len(levels) + second[near]) * 2 + reflected)
-        seen = np.unique(np.concatenate(new))
+        seen = _distinct(np.concatenate(new))
     pairs = [_near(levels, seen[at : at + CHUNK]) for at in range(0, len(seen), CHUNK)]
     return np.concatenate(pairs) if pairs else np.zeros((0, 3), np.int64)
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """(N,) int64 -> each once, ascending. numpy's own hashes them, which takes ten times as long for so many."""
+    values.sort()
+    return values[np.diff(values, prepend=-1) > 0]
 
 
 def _near(levels: np.ndarray, seen: np.ndarray) -> Found:
@@ -130,7 +137,7 @@ def _weights(found: Found, file: np.ndarray) -> np.ndarray:
     """-> (M,) float, 1 where either feature is found in one other file only, less where it is in more."""
     shares, files = np.ones(len(found)), int(file.max()) + 1
     for mine, other in ((0, 1), (1, 0)):
-        pairs = np.unique(found[:, mine] * files + file[found[:, other]])
+        pairs = _distinct(found[:, mine] * files + file[found[:, other]])
         feature, counts = np.unique(pairs // files, return_counts=True)
         shares *= counts[np.searchsorted(feature, found[:, mine])]
     return shares**-0.5
@@ -161,6 +168,8 @@ def _agreed(
     """The features of two panels -> (matrix, places in the first, in the second, weight) of the fullest cell, or None."""
     if weights.sum() < LEAST_WEIGHT:
         return None
+    heaviest = np.sort(np.argsort(-weights, kind="stable")[:VOTES])
+    found, weights = found[heaviest], weights[heaviest]
     first, second = poses[found[:, 0]].astype(np.float64), poses[found[:, 1]].astype(np.float64)
     flip = -1.0 if found[0, 2] else 1.0
     angle = first[:, 3] if flip > 0 else 180 - first[:, 3]

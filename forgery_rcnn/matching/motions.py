@@ -14,16 +14,21 @@ from forgery_rcnn.matching.pairs import Hypothesis
 
 NEIGHBOURS = 3  # of each keypoint; a region may have been copied more than once
 ALIKE = 0.86  # least product of two RootSIFT descriptors; unrelated ones of one image have about 0.73
-CROWD = 24  # neighbours of each keypoint, on average, that are looked at
+CROWD = 20  # neighbours of each keypoint, on average, that are looked at
+BLOCK = 256  # descriptors compared at a time: their products stay in the processor's cache
 RATIO = 0.90  # of the distance to the next neighbour but those; 1 would take all
 SURE = 0.96  # from here on a match needs no ratio: a region copied many times has many such neighbours
 APART = 12.0  # px, least distance between a region and its copy
 MOST = 6000  # matches that are looked into, best first
 REACH = 0.12  # of the diagonal: how far matches speak to each other
-NEAREST = 48  # matches that each is compared with at most
+NEAREST = 32  # matches that each is compared with at most
+WHOLE = 0.25  # px, how near to a motion by whole pixels, which most copies are moved by, counts as one
 CLOSE = 3.0  # px, how well a match must agree with a fitted motion
-LEAST = 4  # matches that make a motion
+LEAST = 3  # matches that make a motion: a small copy has no more
+# With fewer places than this: px that each match may be off, and the difference of its own linear part.
+FEW, TIGHT, STRAIGHT = 4, 1.5, 0.25
 MODELS = 16  # per image
+TRIES = 64  # groups of matches looked into
 SCALES = (0.45, 2.2)
 
 
@@ -78,29 +83,40 @@ def matched(a: Keypoints, b: Keypoints, rows: np.ndarray, columns: np.ndarray, a
 
 def _neighbours(queries: np.ndarray, own: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> rows, columns, similarities of the few nearest descriptors of each, places nearer than APART left out."""
-    rows, columns, alike = [], [], []
-    for begin in range(0, len(own), 1024):
-        block = queries[begin : begin + 1024] @ own.T
+    r, c, s = _alike(queries, own)
+    far = np.square(xy[r] - xy[c]).sum(axis=1) >= APART**2
+    r, c, s = (np.concatenate(both) for both in ((r[far], c[far]), (c[far], r[far]), (s[far], s[far])))
+    order = np.lexsort((c, -s, r))
+    r, c, s = r[order], c[order], s[order]
+    begin = np.searchsorted(r, np.arange(len(own) + 1))[r] if len(r) else r
+    rank = np.arange(len(r)) - begin
+    following = begin + NEIGHBOURS
+    last = np.minimum(following, len(r) - 1)
+    other = np.where((following < len(r)) & (r[last] == r), s[last], ALIKE)
+    near = np.sqrt(np.maximum(1 - s, 0)) <= RATIO * np.sqrt(np.maximum(1 - other, 1e-9))
+    good = (rank < NEIGHBOURS) & (near | (s >= SURE))
+    return r[good], c[good], s[good]
+
+
+def _alike(queries: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> rows, columns, similarities of the most alike pairs, each once, row < column: mirroring both of a pair changes nothing."""
+    least = ALIKE
+    if len(own) > 2 * BLOCK:
         # Dense texture and noise have millions of pairs above ALIKE: some CROWD of each row go on.
-        sample = block[::8, ::16]
-        crowded = np.quantile(sample, max(0.0, 1 - CROWD / len(own))) if sample.size > 4096 else ALIKE
-        r, c = np.divmod(np.flatnonzero(block > max(ALIKE, crowded)), len(own))
-        s = block[r, c]
-        far = np.square(xy[r + begin] - xy[c]).sum(axis=1) >= APART**2
-        r, c, s = r[far], c[far], s[far]
-        order = np.lexsort((-s, r))
-        r, c, s = r[order], c[order], s[order]
-        rank = np.arange(len(r)) - np.searchsorted(r, r)
-        following = np.searchsorted(r, r) + NEIGHBOURS
-        last = np.minimum(following, len(r) - 1)
-        other = np.where((following < len(r)) & (r[last] == r), s[last], ALIKE)
-        near = np.sqrt(np.maximum(1 - s, 0)) <= RATIO * np.sqrt(np.maximum(1 - other, 1e-9))
-        good = (rank < NEIGHBOURS) & (near | (s >= SURE))
-        rows.append(r[good] + begin)
-        columns.append(c[good])
-        alike.append(s[good])
-    if not rows:
-        return np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32)
+        step = max(2, len(own) // (2 * BLOCK))
+        sample = queries[::step] @ own[step // 2 :: step].T
+        least = max(ALIKE, float(np.quantile(sample, 1 - CROWD / len(own))))
+    rows, columns, alike = [np.zeros(0, int)], [np.zeros(0, int)], [np.zeros(0, np.float32)]
+    room = np.empty(BLOCK * len(own), np.float32)
+    for begin in range(0, len(own), BLOCK):
+        some, others = queries[begin : begin + BLOCK], own[begin:]
+        block = np.dot(some, others.T, out=room[: len(some) * len(others)].reshape(len(some), -1)).ravel()
+        at = np.flatnonzero(block > least)
+        r, c = np.divmod(at, len(others))
+        once = c > r
+        rows.append(r[once] + begin)
+        columns.append(c[once] + begin)
+        alike.append(block[at[once]])
     return np.concatenate(rows), np.concatenate(columns), np.concatenate(alike)
 
 
@@ -113,22 +129,25 @@ def models(matches: Matches, reach: float) -> list[Hypothesis]:
     friends = _agreeing(matches, reach)
     free, found = np.ones(len(matches), bool), []
     counts = np.array([len(f) for f in friends])
-    while len(found) < MODELS:
+    tries = 0
+    while len(found) < MODELS and tries < TRIES:
         start = int(np.argmax(np.where(free, counts, 0)))
         if not free[start] or counts[start] < LEAST - 1:
             break
         members = friends[start][free[friends[start]]]
-        if len(members) + 1 < counts[start] + 1:  # some were taken since it was counted
+        if len(members) < counts[start]:  # some were taken since it was counted
             counts[start] = len(members)
             continue
+        tries += 1
         matrix, inliers = _grown(matches, np.append(members, start), free)
         free[start] = False
         if matrix is None:
             continue
+        matrix = _whole(matrix, matches.first[inliers], matches.second[inliers])
         found.append(Hypothesis(matrix, matches.first[inliers], matches.second[inliers], "keypoints"))
         free[inliers] = False
         free[_explained(matches, found[-1])] = False
-    return found
+    return sorted(found, key=lambda motion: -len(motion.first))
 
 
 def _agreeing(matches: Matches, reach: float) -> list[np.ndarray]:
@@ -160,6 +179,10 @@ def _grown(matches: Matches, members: np.ndarray, free: np.ndarray) -> tuple[np.
         if len(inliers) < LEAST or places(matches.first[inliers]) < LEAST:
             return None, inliers
         matrix = fitted(matches.first[inliers], matches.second[inliers], matches.linear[inliers])
+    if matrix is not None and places(matches.first[inliers]) < FEW:
+        error = np.linalg.norm(moved(matrix, matches.first[inliers]) - matches.second[inliers], axis=1)
+        if error.max() > TIGHT or np.abs(matches.linear[inliers] - matrix[:, :2]).max() > STRAIGHT:
+            return None, inliers
     return matrix, inliers
 
 
@@ -179,6 +202,15 @@ def fitted(first: np.ndarray, second: np.ndarray, linear: np.ndarray) -> np.ndar
     if np.linalg.det(matrix[:, :2]) <= 0 or sizes[0] > SCALES[1] or sizes[1] < SCALES[0] or sizes[0] > 1.6 * sizes[1]:
         return None
     return matrix * [*flip, 1.0]
+
+
+def _whole(matrix: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """-> the motion by whole pixels, plain, mirrored or turned by quarters, that it is but for the error of keypoints, or itself."""
+    linear = np.round(matrix[:, :2])
+    if np.abs(linear @ linear.T - np.eye(2)).max() > 0:
+        return matrix
+    exact = np.column_stack([linear, np.round(np.median(second - first @ linear.T, axis=0))])
+    return exact if np.abs(moved(exact, first) - moved(matrix, first)).max() < WHOLE else matrix
 
 
 def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -100,7 +100,7 @@ def _paper(gray: np.ndarray, levels: np.ndarray, flat: np.ndarray, level: int) -
 
 
 def _spread(gray: np.ndarray, level: float, off: float) -> Paper:
-    return Paper(level, off, cv2.integral((np.abs(gray - level) <= off).astype(np.uint8)))
+    return Paper(level, off, cv2.integral(cv2.inRange(gray, level - off, level + off) & 1))
 
 
 def _cut(gray: np.ndarray, papers: Sequence[Paper], page: frozenset[float], box: Box, depth: int) -> list[Box]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from forgery_rcnn.matching import agreement
 from forgery_rcnn.matching.agreement import Agreement, Box
@@ -48,6 +47,9 @@ class Grown:
 def grown(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, seeds: np.ndarray) -> Grown | None:
     """(H, W) float32, (H, W) bool, motion first -> second of scale 0.9 or more, (K, 2) x y seeds in the first region -> the
     region, or None where nothing agrees."""
+    seeds = seeds[((seeds >= 0) & (seeds <= np.array(gray.shape)[::-1] - 1)).all(axis=1)]
+    if not len(seeds):
+        return None
     centre = seeds[np.argmin(np.abs(seeds - np.median(seeds, axis=0)).max(axis=1))]
     core = seeds[np.abs(seeds - centre).max(axis=1) <= CORE]
     matrix = _from_seeds(gray, ignored, matrix, core)
@@ -124,8 +126,9 @@ def _best(
 
     def detail(motion: np.ndarray) -> float:
         _, second, inside = agreement.aligned(gray, ignored, motion, box)
-        a, b = own[mask & inside], agreement.band(second, *agreement.MIDDLE)[mask & inside]
-        return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-9))
+        local, _ = agreement.correlation(own, agreement.band(second, *agreement.MIDDLE), agreement.FLOOR["middle"])
+        # The median of places: of one correlation over all, an edge beside the copy would decide.
+        return float(np.median(np.where(inside, local, 0)[mask]))
 
     return max(reversed(tried), key=detail)
 
@@ -138,7 +141,7 @@ def _region(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, box: Box,
     neutral = (seen.contrast < FLAT) & seen.inside
     bridged = _morphed(alike, cv2.MORPH_CLOSE, BRIDGE) & (alike | neutral)
     rubbed = _morphed(_morphed(bridged, cv2.MORPH_CLOSE, SMOOTHED), cv2.MORPH_OPEN, SMOOTHED)
-    labels, _ = ndimage.label(rubbed)
+    _, labels = cv2.connectedComponents(rubbed, connectivity=4, ltype=cv2.CV_32S)
     at = np.clip(np.round(seeds - box[:2]).astype(int), 0, np.array(rubbed.shape)[::-1] - 1)
     near = cv2.dilate(labels.astype(np.float32), np.ones((SEED, SEED), np.uint8)).astype(int)
     hit = np.unique(near[at[:, 1], at[:, 0]])
@@ -148,8 +151,11 @@ def _region(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, box: Box,
     kept = [label for label in kept if areas[label] >= PIECE * max(areas[other] for other in kept)]
     if not kept:
         return None
-    filled = ndimage.binary_fill_holes(np.isin(labels, kept))
+    outlines, _ = cv2.findContours(np.isin(labels, kept).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(np.zeros(labels.shape, np.uint8), outlines, -1, 1, cv2.FILLED)
     mask = (_morphed(filled, cv2.MORPH_DILATE, RIM) > 0) & seen.inside
+    if not mask.any():
+        return None
     return Grown(matrix, mask, seen)
 
 

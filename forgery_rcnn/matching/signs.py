@@ -12,7 +12,7 @@ BITS = 128  # signs of a feature
 STEPS = 512.0  # per unit of a feature's element, which is at most 0.45: kept as bytes
 SAMPLE = 20_000  # features that the directions of projection are fitted to
 CROWDED = 48  # features; a bucket with more is a common word and says nothing
-CHUNK = 1 << 15  # features that are looked up at a time
+CHUNK = 1 << 16  # features that are looked up at a time
 
 
 def as_levels(descriptors: np.ndarray) -> np.ndarray:

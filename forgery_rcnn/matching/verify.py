@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from forgery_rcnn.matching import agreement, regions
+from forgery_rcnn.matching import agreement, motions, regions
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, inverse, parts_of
 from forgery_rcnn.matching.regions import Grown
 
 MOST_OVERLAP = 0.3  # of the smaller side; beyond it the motion shifts a pattern along itself
+ITS_OWN_INVERSE = 3.0  # px
 LARGER = (1.2, 4.0)  # px: Gaussian sigmas, the band of structures
 WHITE = 0.0505  # power of white noise in LARGER over that in DETAIL
 ROUNDING = 0.02  # levels squared, so that two equal sides have a quotient
@@ -22,8 +23,8 @@ class Measured:
     """A grown region and its partner, with what speaks for a copy.
 
     grown: the first region; second, second_corner: (h, w) bool and x0 y0; form, middle, detail: -1..1, mean local correlation in
-    the region; grain: the same of the detail where there is little form: alike objects agree at their edges, copies everywhere;
-    compared: how the two sides differ; energy: levels, mean standard deviation of its detail; inliers: seeds inside; area: pixels of the first region.
+    the region; compared: how the two sides differ; energy: levels, mean standard deviation of its detail; inliers: seeds
+    inside; area: pixels of the first region; overlap: 0..1, share of the smaller region that lies in the other one too.
     """
 
     grown: Grown
@@ -32,7 +33,6 @@ class Measured:
     form: float
     middle: float
     detail: float
-    grain: float
     compared: Compared
     energy: float
     inliers: int
@@ -48,6 +48,7 @@ def measured(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis) -> Measu
     grown = regions.grown(figure.gray, drawn, matrix, seeds)
     if grown is None:
         return "the regions do not agree"
+    grown = _one_side(grown, seeds)
     second, corner = regions.partner(grown, figure.size)
     area = int(grown.mask.sum())
     if not second.any():
@@ -62,7 +63,6 @@ def measured(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis) -> Measu
         float(seen.form[mask].mean()),
         float(seen.middle[mask].mean()),
         float(seen.detail[mask].mean()),
-        float(seen.detail[mask & (seen.contrast <= np.median(seen.contrast[mask]))].mean()),
         compared(figure, drawn, grown),
         float(seen.energy[mask].mean()),
         int(mask[y[inside], x[inside]].sum()),
@@ -71,19 +71,31 @@ def measured(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis) -> Measu
     )
 
 
+def _one_side(grown: Grown, seeds: np.ndarray) -> Grown:
+    """A mirror, or half a turn, carries the copy back onto the region: both may grow as one. -> the side with more of the seeds."""
+    ys, xs = np.nonzero(grown.mask)
+    at = np.stack([xs, ys], axis=1) + grown.corner
+    there = motions.moved(grown.matrix, at)
+    if np.linalg.norm(motions.moved(grown.matrix, there) - at, axis=1).max(initial=0) > ITS_OWN_INVERSE:
+        return grown
+    way = np.median(motions.moved(grown.matrix, seeds) - seeds, axis=0)
+    side = (there - at) @ way > 0
+    mask = np.zeros_like(grown.mask)
+    mask[ys[side], xs[side]] = True
+    return replace(grown, mask=mask) if mask.any() else grown
+
+
 @dataclass(frozen=True)
 class Compared:
     """What tells a copy from something alike, pixel against pixel. structure: log10 of how much stronger the difference of the
     two sides is at the scale of structures than its grain alone explains (between a copy and its source stands noise, about as
     strong in every band; two alike objects differ in structure); gain: |log| of the contrast between them; brightness: |difference|
-    of their means in levels; tint: the same of their colours; corners: 0..1, how many directions the detail has: an edge, which fits
-    all along itself, has one."""
+    of their means in levels; tint: the same of their colours."""
 
     structure: float
     gain: float
     brightness: float
     tint: float
-    corners: float
 
 
 def compared(figure: Figure, drawn: np.ndarray, grown: Grown) -> Compared:
@@ -95,14 +107,11 @@ def compared(figure: Figure, drawn: np.ndarray, grown: Grown) -> Compared:
     for low, high in (agreement.DETAIL, LARGER):
         a, b = (agreement.band(side, low, high)[mask] for side in (first, second))
         left.append(float(np.square(a - (a @ b) / (b @ b + 1e-6) * b).mean()))
-    x, y = (cv2.Sobel(cv2.GaussianBlur(first, (0, 0), 1.0), cv2.CV_32F, *order)[mask] for order in ((1, 0), (0, 1)))
-    least, most = np.linalg.eigvalsh([[x @ x, x @ y], [x @ y, y @ y]])
     return Compared(
         structure=float(np.log10((left[1] + ROUNDING) / (left[0] + ROUNDING) / WHITE)),
         gain=float(abs(np.log((a.std() + 0.1) / (b.std() + 0.1)))),
         brightness=float(abs(np.median(first[mask]) - np.median(second[mask]))),
         tint=_tint(figure.pixels, grown.matrix, box, mask),
-        corners=float(max(least, 0) / (most + 1e-6)),
     )
 
 

@@ -144,7 +144,7 @@ def test_magnitudes_do_not_change_under_a_quarter_turn() -> None:
     gray = smooth((81, 81), 2)
     centre = np.array([40 * 81 + 40])
     values = [
-        field_moments.magnitudes(field_moments.moments(g), centre)
+        field_moments.moments(g).still[centre]
         for g in (gray, np.ascontiguousarray(np.rot90(gray)), np.ascontiguousarray(gray[:, ::-1]))
     ]
     assert np.allclose(values[0], values[1], atol=1e-2)

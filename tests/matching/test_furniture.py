@@ -63,11 +63,19 @@ def test_charts_are_masked_whole_but_not_cells_or_bands(seed: int) -> None:
     assert not furniture.is_chart(cells(seed)[..., 0].astype(np.float32))
 
 
-def test_all_outside_panels_is_furniture() -> None:
+def test_around_panels_only_ink_is_furniture() -> None:
     pixels = picture((100, 200), 0)
-    found = furniture.mask(pixels, np.array([[0, 0, 100, 100]]))
-    assert found[:, 100:].all()
-    assert found[:, :100].mean() < 0.005
+    assert furniture.mask(pixels, np.array([[0, 0, 100, 100]])).mean() < 0.005
+    pixels[20:30, 140:143] = 255
+    assert furniture.mask(pixels, np.array([[0, 0, 100, 100]]))[20:30, 140:143].all()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_grey_picture_is_seen_as_its_three_channels_are(seed: int) -> None:
+    canvas, _ = stamped(cells(seed), drawn.text("Ki67 DAPI", 18), (255, 255, 255))
+    nearly = canvas.copy()
+    nearly[0, 0] = np.clip(canvas[0, 0].astype(int) + [0, 0, 1], 0, 255)  # one pixel of colour: the longer way
+    assert (furniture.ink(canvas) == furniture.ink(nearly)).all()
 
 
 def test_flat_is_rounding_only() -> None:

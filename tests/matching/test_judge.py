@@ -1,0 +1,262 @@
+"""Which motions carry a copy, and why the others do not: in one line, and what microscopists do to one field is no forgery."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from forgery_rcnn import rle
+from forgery_rcnn.matching import chance, judge, verify
+from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair, gray_of
+from forgery_rcnn.matching.verify import Measured
+from forgery_rcnn.matching_config import MatchingConfig
+from tests.matching.planted import noise_texture
+
+CONFIG = MatchingConfig()
+HEIGHT, WIDTH = 180, 160
+OFF = WIDTH + 10
+SIZE = (HEIGHT, 2 * WIDTH + 10)
+
+
+def shift(x: float, y: float) -> np.ndarray:
+    return np.array([[1.0, 0, x], [0, 1, y]])
+
+
+def panel(seed: int) -> np.ndarray:
+    """(180, 160, 3) uint8, levels from 50 to 200."""
+    return np.clip(noise_texture(2, seed, 180)[:HEIGHT, :WIDTH], 50, 200)
+
+
+def two(first: np.ndarray, second: np.ndarray) -> Figure:
+    """Side by side on white."""
+    pixels = np.full((*SIZE, 3), 255, np.uint8)
+    pixels[:, :WIDTH], pixels[:, OFF:] = first, second
+    ignored = np.zeros(SIZE, bool)
+    ignored[:, WIDTH:OFF] = True
+    return Figure(pixels, gray_of(pixels), ignored, np.array([[0, 0, WIDTH, HEIGHT], [OFF, 0, OFF + WIDTH, HEIGHT]]))
+
+
+def hypothesis(matrix: np.ndarray, seeds: np.ndarray) -> Hypothesis:
+    there = seeds @ matrix[:, :2].T + matrix[:, 2]
+    return Hypothesis(matrix, seeds, there.astype(np.float32), "panels")
+
+
+def drawn_of(figure: Figure) -> np.ndarray:
+    return np.zeros(figure.size, bool)
+
+
+GRID = np.float32([[x, y] for x in range(20, 150, 20) for y in range(20, 170, 20)])
+
+
+def looked_into(figure: Figure, found: Hypothesis, config: MatchingConfig = CONFIG) -> Measured | str:
+    return judge.tested(figure, drawn_of(figure), found, config)
+
+
+def judged(figure: Figure, found: Hypothesis, config: MatchingConfig = CONFIG) -> Pair | str:
+    return judge.judged(figure, drawn_of(figure), found, config)
+
+
+def one_line(answer: object, *words: str) -> None:
+    assert isinstance(answer, str), answer
+    assert answer and len(answer.splitlines()) == 1 and len(answer) <= 140
+    assert [word for word in words if word not in answer] == []
+
+
+def copied() -> Figure:
+    """The left panel holds a part of itself twice."""
+    first = panel(0)
+    first[100:170, 80:150] = first[10:80, 5:75]
+    return two(first, panel(1))
+
+
+COPY = hypothesis(shift(75, 90), np.float32([[x, y] for x in (15, 30, 45, 60) for y in (20, 35, 50, 65)]))
+
+
+def test_a_lossless_copy_of_a_rich_region_is_reported() -> None:
+    """70 x 70 pixels, equal to the last bit, of a texture that nothing else in the picture is like."""
+    seeds = np.float32([[x, y] for x in range(10, 72, 6) for y in range(15, 78, 6)])
+    assert isinstance(judged(copied(), hypothesis(COPY.matrix, seeds)), Pair)
+
+
+def test_a_pair_holds_all_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "score", lambda *_: 0.75)
+    figure = copied()
+    found = judged(figure, COPY)
+    assert isinstance(found, Pair), found
+    assert np.array_equal(found.matrix, COPY.matrix)
+    assert found.found_by == "panels"
+    assert found.between_panels is False
+    assert found.score == 0.75 and found.chance <= CONFIG.max_chance
+    assert 0.8 < found.correlation <= 1
+    assert found.inliers == len(COPY.first)
+    assert found.original in ("first", "second", "undecided")
+    first, second = (rle.mask_of(side, figure.size) for side in (found.first, found.second))
+    y, x = np.nonzero(first)
+    assert np.array_equal(np.argwhere(second), np.unique(np.stack([y + 90, x + 75], axis=1), axis=0))
+    assert abs(int(first.sum()) - 4900) < 1000 and first[15:75, 10:70].mean() > 0.95
+
+
+def test_regions_in_different_panels_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "score", lambda *_: 0.75)
+    first, second = panel(2), panel(3)
+    second[100:170, 80:150] = first[10:80, 5:75]
+    found = judged(two(first, second), hypothesis(shift(OFF + 75, 90), COPY.first))
+    assert isinstance(found, Pair), found
+    assert found.between_panels is True
+
+
+def test_what_does_not_agree_is_turned_away_in_a_line() -> None:
+    for answer in (looked_into, judged):
+        one_line(answer(copied(), hypothesis(shift(1000, 90), COPY.first)))
+
+
+def test_a_region_below_the_least_area_is_none() -> None:
+    figure = copied()
+    found = looked_into(figure, COPY)
+    assert isinstance(found, Measured)
+    one_line(looked_into(figure, COPY, MatchingConfig(min_area=found.area + 1)), "area", str(found.area))
+    assert isinstance(looked_into(figure, COPY, MatchingConfig(min_area=found.area)), Measured)
+
+
+def test_a_pattern_moved_along_itself_is_none() -> None:
+    figure = two(np.tile(noise_texture(2, 4, 20), (9, 8, 1)), panel(5))
+    one_line(looked_into(figure, hypothesis(shift(20, 0), GRID[:40])), "overlap")
+
+
+def test_a_copy_that_touches_its_source_is_no_pattern() -> None:
+    first = panel(6)
+    first[10:80, 75:145] = first[10:80, 5:75]
+    assert isinstance(looked_into(two(first, panel(7)), hypothesis(shift(70, 0), COPY.first)), Measured)
+
+
+ONTO = shift(OFF, 0)
+
+
+def coloured(gray: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
+    """(h, w, 3) uint8 of equal channels, shown in one colour."""
+    return np.clip(np.round(gray * np.array(colour)), 0, 255).astype(np.uint8)
+
+
+def test_two_channels_of_one_field_are_excused() -> None:
+    """The same cells in green and in red; but not where it is another place of the panel."""
+    field = panel(8)
+    figure = two(coloured(field, (0.1, 1.0, 0.1)), coloured(field, (1.0, 0.55, 0.1)))
+    one_line(looked_into(figure, hypothesis(ONTO, GRID)), "two channels")
+    moved = np.roll(field, (30, 40), (0, 1))
+    figure = two(coloured(field, (0.1, 1.0, 0.1)), coloured(moved, (1.0, 0.55, 0.1)))
+    inner = GRID[(GRID < [100, 130]).all(axis=1)]
+    assert isinstance(looked_into(figure, hypothesis(shift(OFF + 40, 30), inner)), Measured)
+
+
+@pytest.mark.parametrize(("gain", "plus"), [(0.7, 0.0), (1.0, 18.0), (1.0, -18.0), (1.25, 0.0)])
+def test_two_exposures_of_one_field_are_excused(gain: float, plus: float) -> None:
+    field = panel(9)
+    mean = field.mean()
+    other = np.clip(np.round((field - mean) * gain + mean + plus), 0, 255).astype(np.uint8)
+    figure = two(field, other)
+    one_line(looked_into(figure, hypothesis(ONTO, GRID)), "two exposures")
+    one_line(judged(figure, hypothesis(ONTO, GRID)), "two exposures")
+
+
+@pytest.mark.parametrize("colour", [(1.0, 1.0, 1.0), (0.3, 1.0, 0.4)])
+def test_a_whole_panel_shown_twice_is_not_excused(colour: tuple[float, float, float]) -> None:
+    field = coloured(panel(10), colour)
+    figure = two(field, field)
+    found = judged(figure, hypothesis(ONTO, GRID))
+    assert isinstance(found, Pair), found
+    assert found.between_panels
+    assert int(found.first[:, 1].sum()) > 0.9 * HEIGHT * WIDTH
+    assert np.array_equal(found.matrix, ONTO)
+
+
+def test_a_whole_panel_shown_twice_and_recompressed_is_not_excused() -> None:
+    field = panel(11)
+    code = cv2.imencode(".jpg", two(field, field).pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+    pixels = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    figure = two(pixels[:, :WIDTH], pixels[:, OFF:])
+    assert isinstance(looked_into(figure, hypothesis(ONTO, GRID)), Measured)
+
+
+HOW = {"mirrored": (np.diag([-1.0, 1.0]), 0), "turned": (-np.eye(2), HEIGHT - 1)}
+
+
+@pytest.mark.parametrize("how", sorted(HOW))
+@pytest.mark.parametrize("part", ["all", "inner"])
+def test_a_panel_that_was_mirrored_or_turned_is_never_excused(how: str, part: str) -> None:
+    """No microscope does that, however the colours were changed. The motion takes each panel onto the other: the region is one of
+    them all the same."""
+    linear, down = HOW[how]
+    field = panel(12)
+    other = field[:, ::-1] if how == "mirrored" else field[::-1, ::-1]
+    figure = two(field, np.clip(other.astype(int) + 15, 0, 255).astype(np.uint8))
+    if part == "inner":  # with other pictures between the two
+        figure.pixels[:, WIDTH - 30 : WIDTH], figure.pixels[:, OFF : OFF + 30] = panel(20)[:, :30], panel(21)[:, :30]
+        figure = two(figure.pixels[:, :WIDTH], figure.pixels[:, OFF:])
+    matrix = np.column_stack([linear, [OFF + WIDTH - 1, down]])
+    found = looked_into(figure, hypothesis(matrix, GRID[GRID[:, 0] < 120]))
+    assert isinstance(found, Measured), found
+    assert found.overlap == 0
+
+
+def test_a_panel_that_was_mirrored_about_its_diagonal_is_never_excused() -> None:
+    """Its upper left corner stays where it was."""
+    field, other = panel(16), panel(17)
+    other[:WIDTH] = np.clip(field[:WIDTH].transpose(1, 0, 2).astype(int) + 15, 0, 255)
+    matrix = np.array([[0.0, 1, OFF], [1, 0, 0]])
+    assert isinstance(looked_into(two(field, other), hypothesis(matrix, GRID[GRID[:, 1] < 150])), Measured)
+
+
+def test_the_same_place_within_one_panel_is_not_excused() -> None:
+    """A brighter copy in the same picture is a copy."""
+    first = panel(13)
+    first[100:170, 80:150] = np.clip(first[10:80, 5:75].astype(int) + 18, 0, 255)
+    assert isinstance(looked_into(two(first, panel(14)), COPY), Measured)
+
+
+def test_other_places_that_fit_as_well_are_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chance, "of", lambda *_: 0.03)
+    monkeypatch.setattr(judge, "score", lambda *_: 0.9)
+    one_line(judged(copied(), COPY), "chance", "0.03")
+    found = judged(copied(), COPY, MatchingConfig(max_chance=0.05))
+    assert isinstance(found, Pair) and found.chance == 0.03 and found.score == 0.9
+
+
+@pytest.mark.parametrize("sure", [0.0, 0.3])
+def test_a_low_score_is_a_reason(monkeypatch: pytest.MonkeyPatch, sure: float) -> None:
+    monkeypatch.setattr(judge, "score", lambda *_: sure)
+    one_line(judged(copied(), COPY))
+    monkeypatch.setattr(judge, "score", lambda _, probable: 0.9 if probable <= judge.LEAST_CHANCE else sure)
+    monkeypatch.setattr(chance, "of", lambda *_: 1e-3)
+    one_line(judged(copied(), COPY), "score")
+
+
+def measured() -> Measured:
+    figure = copied()
+    found = verify.measured(figure, drawn_of(figure), COPY)
+    assert isinstance(found, Measured)
+    return found
+
+
+def test_every_weight_is_of_a_feature_and_the_other_way_round() -> None:
+    values = judge.features(measured(), 1e-6)
+    assert set(values) == set(judge.WEIGHTS)
+    assert all(np.isfinite(value) for value in values.values())
+    assert values["one"] == 1
+
+
+def test_a_score_is_a_probability_and_less_chance_never_lowers_it() -> None:
+    """`judged` counts on the last when it spares itself the count of places."""
+    found = measured()
+    scores = [judge.score(found, probable) for probable in (1.0, 0.1, 1e-3, 1e-9, judge.LEAST_CHANCE, 1e-60, 0.0)]
+    assert scores == sorted(scores)
+    assert all(0 <= value <= 1 for value in scores)
+    assert scores[-1] == scores[-2] == scores[-3]
+
+
+def test_features_stay_finite_for_the_faintest_region() -> None:
+    flat = replace(measured(), energy=0.0, inliers=0, area=1)
+    assert all(np.isfinite(value) for value in judge.features(flat, 0.0).values())
+    assert 0 <= judge.score(flat, 1.0) <= 1
