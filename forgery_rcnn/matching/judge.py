@@ -15,13 +15,13 @@ from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
 
 WEIGHTS = {
-    "one": -11.7,
-    "detail": 6.093,
-    "log_area": 2.332,
-    "log_chance": -0.07,
-    "log_inliers": 0.808,
-    "log_energy": -1.98,
-    "structure": -1.009,
+    "one": -11.43,
+    "detail": 5.081,
+    "log_area": 1.396,
+    "log_chance": -0.1037,
+    "log_inliers": 1.981,
+    "log_energy": -1.15,
+    "structure": -0.168,
 }
 """Of each feature; see `features`. Fitted: docs/results/judge.md."""
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
