@@ -46,7 +46,7 @@ from forgery_rcnn.matching_config import METHODS, MatchingConfig
 SETS = ("noso", "planted", "corpus", "clean")
 COUNTS = {
     "quick": {"noso": 6, "planted": 30, "corpus": 20, "clean": 4},
-    "full": {"noso": 18, "planted": 80, "corpus": 60, "clean": 12},
+    "full": {"noso": 18, "planted": 60, "corpus": 50, "clean": 8},
 }
 """Images of each set; of clean: of each folder of hosts."""
 POOR = 0.5  # F1 below which a picture is saved

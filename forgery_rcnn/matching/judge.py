@@ -15,13 +15,13 @@ from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
 
 WEIGHTS = {
-    "one": -11.43,
-    "detail": 5.081,
-    "log_area": 1.396,
-    "log_chance": -0.1037,
-    "log_inliers": 1.981,
-    "log_energy": -1.15,
-    "structure": -0.168,
+    "one": -13.25,
+    "detail": 2.862,
+    "log_area": 2.125,
+    "log_chance": -0.0994,
+    "log_inliers": 2.666,
+    "log_energy": -0.2895,
+    "structure": 0.264,
 }
 """Of each feature; see `features`. Fitted: docs/results/judge.md."""
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
@@ -77,6 +77,8 @@ def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
         return f"area {found.area} px is below {config.min_area}"
     if found.overlap > verify.MOST_OVERLAP:
         return f"the region overlaps its copy by {found.overlap:.0%}: a pattern, moved along itself"
+    if found.detail < least_detail(found.energy):
+        return f"alike, but not the same: detail of {found.energy:.1f} levels correlates by {found.detail:.2f} only"
     first, second = _panels(figure, found)
     if first != second and _same_place(figure, (first, second), found):
         differ = found.compared
@@ -85,6 +87,12 @@ def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
         if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
             return "the same place of another panel, lighter or darker: two exposures of one field"
     return found
+
+
+def least_detail(energy: float) -> float:
+    """Levels, how strong the detail is -> the correlation that it has at least between copies: faint detail drowns in what noise and
+    JPEG did afterwards, strong detail does not."""
+    return float(np.clip(0.4 + 0.3 * np.log10(energy + 0.1), 0.0, 0.8))
 
 
 def _pair(figure: Figure, hypothesis: Hypothesis, found: Measured, probable: float, sure: float) -> Pair:
