@@ -34,8 +34,8 @@ LEAST_THICK, LEAST_HEAD = 9, 14  # pixels
 NEAR, FAR = 2, 6  # pixels out from a stroke: its edge must be over at the first, its ground begin before the second
 CONTRAST = 50  # levels between ink and ground; less is no reading matter
 WIDE_SIDE, WIDE_LEVELS = 15, 1.0  # the same for what is masked: JPEG makes single blocks of a smooth ground flat
-MOST_TEXT = 0.1  # of a panel; line art and masks of cells have more, all over
-LABEL = 0.97  # of a panel is ink or blank: its name, or a scale
+MOST_TEXT = 0.2  # of a panel; line art and masks of cells have more, all over
+LABEL = 0.92  # of a panel is ink or flat: its name, a scale, a page of text
 LINE = 3  # pixels from outline to middle: a stroke of five pixels
 GROWN = 2  # pixels around ink that it has softened
 
@@ -77,15 +77,16 @@ def mask(pixels: np.ndarray, panels: np.ndarray) -> np.ndarray:
     furnished = drawn.copy()  # around the panels too: what was cut off a picture may still be one
     for x0, y0, x1, y1 in panels.tolist():
         window = slice(y0, y1), slice(x0, x1)
-        furnished[window] = is_chart(gray[window]) or _readable(drawn[window], blank[window])
+        furnished[window] = is_chart(gray[window]) or _readable(drawn[window], blank[window], gray[window])
     return furnished | blank
 
 
-def _readable(drawn: np.ndarray, blank: np.ndarray) -> np.ndarray:
-    """(h, w) bool, a panel's ink, and where nothing shows -> the ink; none where it were so much that the picture is of that kind,
-    unless there is nothing but ink: a label."""
-    label = np.count_nonzero(drawn | blank) >= LABEL * drawn.size
-    return drawn & (label or np.count_nonzero(drawn & ~blank) <= MOST_TEXT * drawn.size)
+def _readable(drawn: np.ndarray, blank: np.ndarray, gray: np.ndarray) -> np.ndarray:
+    """(h, w) bool, a panel's ink, and where nothing shows, (h, w) float32 in 0..255 -> the ink; none where it were so much that the
+    picture is of that kind, and all of the panel where there is nothing but ink: a label, a page."""
+    if drawn.any() and np.count_nonzero(drawn | flat(gray)) >= LABEL * drawn.size:
+        return np.ones_like(drawn)
+    return drawn & (np.count_nonzero(drawn & ~blank) <= MOST_TEXT * drawn.size)
 
 
 def flat(gray: np.ndarray) -> np.ndarray:
