@@ -127,7 +127,9 @@ def open_case(job: Job, screen: Screen) -> Case:
     """Load weights, find images. Raises InputError, one line, for what is missing or does not fit."""
     restored = weights.load(job.weights, job.model)
     if not isinstance(restored.model, MaskRCNN):
-        raise InputError(f"{restored.path}: {restored.model.config.arch}; the probes look at mask_rcnn")
+        raise InputError(
+            f"{restored.path}: is a {restored.model.config.arch}; the probes look at mask_rcnn: pass such weights"
+        )
     config = from_dict(RunConfig, restored.meta["config"]) if restored.meta else RunConfig(model=job.model)
     if not restored.meta:
         screen.say(f"note: nothing beside {restored.path.name} says what these weights are; taken for --model.*")

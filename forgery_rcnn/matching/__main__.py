@@ -30,6 +30,7 @@ from forgery_rcnn.matching import evidence, folder, page
 from forgery_rcnn.matching.evidence import Evidence, Link
 from forgery_rcnn.matching.examined import Examined
 from forgery_rcnn.matching.folder import Task
+from forgery_rcnn.matching.pairs import shares
 from forgery_rcnn.matching_config import MatchingConfig
 
 
@@ -74,7 +75,11 @@ def main(argv: list[str] | None = None) -> int:
         found = _looked(job, files, found, stop, screen)
         if not found.files and found.refused:
             raise InputError(f"none of the {len(files)} images could be read; the first: {found.refused[0]}")
-        if job.between == "on" and not stop:
+        if job.between == "off":
+            found = replace(found, unheld="images were not held against each other (--between off)")
+        elif stop:
+            found = replace(found, unheld="images were not held against each other: stopped before")
+        else:
             found = _held_together(job, found, stop, screen)
         found = _drawn(job, found, stop, screen)
     _written(job, found)
@@ -127,17 +132,29 @@ def _held_together(job: Job, found: Evidence, stop: stopping.StopSignal, screen:
     screen.say(
         f"panels held against each other: {panels}, of {len(found.files)} images; pairs of them to verify: {len(sides)}"
     )
-    links = list(found.links)
+    links, refused, verified = list(found.links), list(found.refused), 0
     with screen.bar("verifying pairs of panels", len(sides)) as advance:
         for each, pairs in zip(sides, folder.verified(job.task(len(found.files)), sides, panels), strict=True):
             advance()
+            verified += 1
+            if isinstance(pairs, str):
+                refused.append(pairs)
+                continue
             mine = [Link(len(links) + n, *each.files, pair) for n, pair in enumerate(pairs, 1)]
+            mine = [link for link in mine if not any(_as(link, other) for other in links)]
             links.extend(mine)
             if mine:
                 screen.say(_line(" and ".join(file.name for file in each.files), mine))
             if stop:
                 break
-    return replace(found, links=tuple(links))
+    left = f"stopped after {verified} of {len(sides)} pairs of panels" if verified < len(sides) else ""
+    return replace(found, links=tuple(links), refused=tuple(refused), unheld=left)
+
+
+def _as(link: Link, other: Link) -> bool:
+    """Whether two links say the same: two candidates may end at one motion."""
+    same = (link.a.name, link.b.name) == (other.a.name, other.b.name)
+    return same and shares(link.pair.first, other.pair.first) and shares(link.pair.second, other.pair.second)
 
 
 def _drawn(job: Job, found: Evidence, stop: stopping.StopSignal, screen: runlog.Screen) -> Evidence:

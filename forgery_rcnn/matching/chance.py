@@ -115,7 +115,7 @@ def _brought(gray: np.ndarray, matrix: np.ndarray, box: agreement.Box) -> tuple[
 
 def correlations(scene: np.ndarray, known: np.ndarray, first: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """(H, W) float32 scene, (H, W) bool, (h, w) float32 region, (h, w) bool -> (H - h + 1, W - w + 1) float32: normalised
-    correlation of the region's pixels with each place of it; -2 where nine tenths of it are not in the image."""
+    correlation of the region's pixels with each place of it; -2 where a tenth of it or more is not in the image."""
     shape = tuple(fft.next_fast_len(side, real=True) for side in scene.shape)
     values = np.where(mask, first, 0).astype(np.float32)
     scene = np.where(known, scene, 0).astype(np.float32)

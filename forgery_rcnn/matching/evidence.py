@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -45,7 +45,7 @@ class Link:
 @dataclass(frozen=True)
 class Evidence:
     """A run's answer. files: those that could be read; refused: a line for each that could not; unseen: files that it did not
-    come to; settings: as JSON takes them."""
+    come to; unheld: why images were not, or not all, held against each other, a clause; settings: as JSON takes them."""
 
     folder: str
     files: tuple[Examined, ...]
@@ -54,6 +54,7 @@ class Evidence:
     unseen: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    unheld: str = ""
 
     def within(self, name: str) -> list[Link]:
         """The links inside one file."""
@@ -79,10 +80,15 @@ class Evidence:
         said = (
             f"{len(inside)} of {_count(len(self.files), 'image')} {_one(len(inside), 'holds', 'hold')} a region twice, "
         )
-        said += f"{_count(pairs, 'pair')} of images {_one(pairs, 'shares', 'share')} a region, "
+        said += (
+            f"{_count(pairs, 'pair')} of images {_one(pairs, 'shares', 'share')} a region, "
+            if pairs or not self.unheld
+            else ""
+        )
         said += f"nothing found in {len(self.clean())}"
         said += f"; {len(self.refused)} could not be read" if self.refused else ""
-        return said + (f"; {self.unseen} not looked at: stopped before" if self.unseen else "")
+        said += f"; {self.unseen} not looked at: stopped before" if self.unseen else ""
+        return said + (f"; {self.unheld}" if self.unheld else "")
 
 
 def _one(count: int, one: str, more: str) -> str:
@@ -101,7 +107,10 @@ def phrase(link: Link) -> str:
     pair, parts = link.pair, parts_of(link.pair.matrix)
     start = {"first": "B is a copy of A", "second": "A is a copy of B"}.get(pair.original, "A and B are the same")
     words = [start]
-    if parts.mirrored:
+    if parts.mirrored and abs(parts.turn) > 180 - UPRIGHT:
+        words.append("B mirrored top to bottom")
+        parts = replace(parts, turn=0.0)
+    elif parts.mirrored:
         words.append("B mirrored left to right" if abs(parts.turn) < UPRIGHT else "B mirrored left to right, then")
     if abs(parts.turn) >= UPRIGHT:
         turned = f"turned by {abs(parts.turn):.0f} degrees {'anti' if parts.turn > 0 else ''}clockwise"
@@ -162,6 +171,7 @@ def to_json(found: Evidence) -> str:
         "images": [_told(found, file) for file in found.files],
         "not_read": list(found.refused),
         "not_looked_at": found.unseen,
+        "not_held_together": found.unheld,
     }
     return json.dumps(_finite(report), indent=1, allow_nan=False) + "\n"
 

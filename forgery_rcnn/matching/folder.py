@@ -136,8 +136,9 @@ def candidates(files: Sequence[Examined]) -> tuple[list[Sides], int]:
     return found, len(shelf)
 
 
-def verified(task: Task, sides: Sequence[Sides], panels: int) -> Iterator[list[Pair]]:
-    """-> of each two panels the pairs that hold, see between.verified; panels: that each was held against."""
+def verified(task: Task, sides: Sequence[Sides], panels: int) -> Iterator[list[Pair] | str]:
+    """-> of each two panels the pairs that hold, see between.verified, or why they could not be
+    compared: one line; panels: that each was held against."""
     files = {file.name: file for each in sides for file in each.files}
 
     @lru_cache(DECODED)
@@ -148,10 +149,16 @@ def verified(task: Task, sides: Sequence[Sides], panels: int) -> Iterator[list[P
         yield _verified(each, task.config, opened, panels)
 
 
-def _verified(sides: Sides, config: MatchingConfig, opened: Callable[[str], Figure], panels: int) -> list[Pair]:
+def _verified(sides: Sides, config: MatchingConfig, opened: Callable[[str], Figure], panels: int) -> list[Pair] | str:
     boxes = np.stack([file.panels[panel] for file, panel in zip(sides.files, sides.panels, strict=True)])
     try:
         canvas = between.joined((opened(sides.files[0].name), opened(sides.files[1].name)), boxes)
         return between.verified(canvas, sides.candidate, config, VERIFIER, panels)
-    except (InputError, OSError, *FAULTS):  # it could be read before: it has been taken away since
-        return []
+    except (
+        InputError,
+        OSError,
+        *FAULTS,
+    ) as error:  # taken away since it was read, or too large to lie beside the other
+        names = " and ".join(file.name for file in sides.files)
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"{names}: could not be compared ({reason}); compare smaller copies of them"

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from forgery_rcnn.matching import agreement
-from forgery_rcnn.matching.pairs import Original, parts_of
+from forgery_rcnn.matching.pairs import Original
 
 STEP = 3  # px between the points of an outline that are looked at
 SEAM = 4  # px: an outline is known so well; the seam is looked for that far to both sides
@@ -42,8 +42,8 @@ def seam(gray: np.ndarray, mask: np.ndarray, corner: tuple[int, int], matrix: np
     points, normals = _outline(mask, corner)
     if len(points) < LEAST_POINTS:
         return 0.0
-    linear = matrix[:, :2] / max(parts_of(matrix).scale, 1e-6)
-    sides = (points, normals), (points @ matrix[:, :2].T + matrix[:, 2], normals @ linear.T)
+    # A pixel of the first side is `scale` of the second: its steps are as long there.
+    sides = (points, normals), (points @ matrix[:, :2].T + matrix[:, 2], normals @ matrix[:, :2].T)
     steps = [_steps(gray, at, across) for at, across in sides]
     known = np.isfinite(steps[0]) & np.isfinite(steps[1])
     if known.sum() < LEAST_POINTS:
@@ -73,7 +73,12 @@ def _steps(gray: np.ndarray, at: np.ndarray, across: np.ndarray) -> np.ndarray:
     places = at[:, None] + across[:, None] * offsets[None, :, None]
     height, width = gray.shape
     outside = (places < 1).any(axis=2) | (places[..., 0] > width - 2) | (places[..., 1] > height - 2)
-    profile = cv2.remap(gray, places[..., 0].astype(np.float32), places[..., 1].astype(np.float32), cv2.INTER_LINEAR)
+    # Of the image only what is looked at: OpenCV maps no more than 32,767 pixels a side.
+    low = np.clip(np.floor(places.min(axis=(0, 1))).astype(int) - 1, 0, [width - 1, height - 1])
+    high = np.clip(np.ceil(places.max(axis=(0, 1))).astype(int) + 2, low + 1, [width, height])
+    x, y = (places - low).astype(np.float32).transpose(2, 0, 1)
+    cut = np.ascontiguousarray(gray[low[1] : high[1], low[0] : high[0]])
+    profile = cv2.remap(cut, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR)
     # Of the outline's own neighbours too, so that a step has to be long along the outline to count.
     profile = cv2.blur(profile, (1, 3))
     steps = np.abs(np.diff(profile, axis=1)).max(axis=1)

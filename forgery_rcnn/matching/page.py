@@ -50,7 +50,8 @@ pair 7 are 7A and 7B, each outlined, corresponding places joined by lines. The s
 <a href="pairs.csv">pairs.csv</a> and <a href="pairs.json">pairs.json</a>.</p>
 <h2>Nothing found ({{ clean | length }})</h2>
 {% if clean %}
-<p>In these images no region was found twice, and none that another image has. That is no proof that they are untouched.</p>
+<p>In these images no region was found twice{% if not unheld %}, and none that another image has{% endif %}.
+That is no proof that they are untouched.</p>
 <ul>{% for file in clean %}<li><code>{{ file }}</code></li>
 {% endfor %}</ul>
 {% else %}
@@ -61,6 +62,8 @@ pair 7 are 7A and 7B, each outlined, corresponding places joined by lines. The s
 {% for line in refused %}<li>Could not be read: {{ line }}</li>
 {% endfor %}
 {% if unseen %}<li>{{ unseen }} files: the search was stopped before it came to them.</li>
+{% endif %}
+{% if unheld %}<li>Reuse between images: {{ unheld }}.</li>
 {% endif %}
 <li>Text, arrows, scale bars, axes and empty margins: they repeat for good reasons.</li>
 <li>Regions of fewer than {{ min_area }} pixels; places without detail, and regular patterns, in which any part looks like any other.</li>
@@ -87,7 +90,11 @@ def to_html(found: Evidence) -> str:
     across = [_section(list(names), links) for names, links in found.between().items()]
     parts = [
         ("The same region twice in one image", "No image holds a region twice.", inside),
-        ("The same region in two images", "No two images share a region.", across),
+        (
+            "The same region in two images",
+            "No two images share a region." if not found.unheld else f"{found.unheld.capitalize()}.",
+            across,
+        ),
     ]
     notes = [(printable(file.name), "; ".join(words)) for file in found.files if (words := left_out(file))]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -98,6 +105,7 @@ def to_html(found: Evidence) -> str:
         clean=[printable(file.name) for file in found.clean()],
         refused=[printable(line, 500) for line in found.refused],
         unseen=found.unseen,
+        unheld=found.unheld,
         min_area=found.settings.get("min_area", 0),
         notes=notes,
         versions=found.versions,

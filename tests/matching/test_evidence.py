@@ -104,7 +104,7 @@ def test_outlines_draw_the_region_again() -> None:
         ([[0, 1, 0], [-1, 0, 90]], "second", "A is a copy of B, B turned by 90 degrees anticlockwise, correlation"),
         ([[0, -1, 90], [1, 0, 0]], "undecided", "A and B are the same, B turned by 90 degrees clockwise, correlation"),
         ([[-1, 0, 90], [0, 1, 0]], "undecided", "A and B are the same, B mirrored left to right, correlation"),
-        ([[1, 0, 0], [0, -1, 60]], "undecided", "B mirrored left to right, then turned by 180 degrees"),
+        ([[1, 0, 0], [0, -1, 60]], "undecided", "B mirrored top to bottom"),
         ([[1.2, 0, 0], [0, 1.2, 0]], "undecided", "A and B are the same, B 1.20 times as large, correlation"),
         ([[1.001, 0, 0], [0, 1, 0]], "undecided", "A and B are the same, correlation"),
     ],
