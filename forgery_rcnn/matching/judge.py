@@ -27,6 +27,7 @@ WEIGHTS = {
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
 LARGE, MANY = 10_000, 50  # px and places beyond which more of them prove no more: alike objects have them too
 LEAST_SCORE = 0.5
+CAUTION = 0.4  # taken off each logit: on hosts that were not fitted on, more untouched ones had a pair than on those that were
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
 SAME_PLACE = 0.05  # of a panel's diagonal
@@ -47,7 +48,7 @@ def features(found: Measured, probable: float) -> dict[str, float]:
 
 def score(found: Measured, probable: float) -> float:
     """-> 0..1, how sure a pair is; from LEAST_SCORE on it is reported."""
-    total = sum(WEIGHTS[name] * value for name, value in features(found, probable).items())
+    total = sum(WEIGHTS[name] * value for name, value in features(found, probable).items()) - CAUTION
     return float(1 / (1 + np.exp(-np.clip(total, -50, 50))))
 
 
