@@ -74,21 +74,24 @@ def aligned(
     """-> (h, w) float32 of the first region's box, (h, w) float32 of what the motion brings there, (h, w) bool, where both are
     in the image and not ignored."""
     x0, y0, x1, y1 = box
-    size = (x1 - x0, y1 - y0)
-    local = matrix.copy()
-    local[:, 2] += matrix[:, :2] @ [x0, y0]
-    source, scale = gray, parts_of(matrix).scale
+    size, local = (x1 - x0, y1 - y0), from_corner(matrix, (x0, y0))
+    source, inner, scale = gray, local, parts_of(matrix).scale
     if scale > SHARPER:
-        source, local = _cut_and_blurred(gray, local, size, 0.5 * np.sqrt(scale**2 - 1))
+        source, inner = _cut_and_blurred(gray, local, size, 0.5 * np.sqrt(scale**2 - 1))
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
-    second = cv2.warpAffine(source, local, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    local = matrix.copy()
-    local[:, 2] += matrix[:, :2] @ [x0, y0]
+    second = cv2.warpAffine(source, inner, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     known = cv2.warpAffine((~ignored).astype(np.uint8), local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST)
     return gray[y0:y1, x0:x1], second, (known > 0) & ~ignored[y0:y1, x0:x1]
 
 
-def _cut_and_blurred(gray: np.ndarray, local: np.ndarray, size: tuple[int, int], sigma: float):
+def from_corner(matrix: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+    """(2, 3) motion -> the same for x y that are counted from a corner x0 y0 of the first region's frame."""
+    return np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ corner])
+
+
+def _cut_and_blurred(
+    gray: np.ndarray, local: np.ndarray, size: tuple[int, int], sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Blur only what the motion reaches. -> the cut of the image, and the motion into it."""
     corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]]) @ local[:, :2].T + local[:, 2]
     low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 8, 0)

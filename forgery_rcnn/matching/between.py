@@ -56,7 +56,7 @@ def hypotheses(canvas: Canvas, candidate: Candidate, max_side: int) -> list[Hypo
     """-> motions from the first panel to the second, those with most matches first; the candidate's own last."""
     points = [features(canvas.figure, box, FEATURES, max_side) for box in canvas.boxes]
     parts = [_matched(points[0], points[1], sign) for sign in (1, -1)]
-    both = motions.Matches(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])))
+    both = motions.joined(parts)
     found = motions.models(both, motions.REACH * float(np.hypot(*canvas.figure.size)))
     rough = to_canvas(canvas, candidate.matrix)
     places = [

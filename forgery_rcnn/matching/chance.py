@@ -102,8 +102,7 @@ def _itself(matrix: np.ndarray, box: agreement.Box, wide: agreement.Box) -> tupl
 def _brought(gray: np.ndarray, matrix: np.ndarray, box: agreement.Box) -> tuple[np.ndarray, np.ndarray]:
     """The image, moved so that the second region lies on the first: (h, w) float32 and (h, w) bool, where it is in the image."""
     size = (box[2] - box[0], box[3] - box[1])
-    local = matrix.copy()
-    local[:, 2] += matrix[:, :2] @ box[:2]
+    local = agreement.from_corner(matrix, box[:2])
     scale = parts_of(matrix).scale
     source = cv2.GaussianBlur(gray, (0, 0), 0.5 * np.sqrt(scale**2 - 1)) if scale > agreement.SHARPER else gray
     scene = cv2.warpAffine(

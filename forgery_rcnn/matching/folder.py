@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from forgery_rcnn.data import images
+from forgery_rcnn.data import images, worker
 from forgery_rcnn.errors import InputError, printable
 from forgery_rcnn.matching import between, examined, finder
 from forgery_rcnn.matching.examined import Examined
@@ -76,7 +72,7 @@ def looked_at(task: Task, files: Sequence[Path], workers: int) -> Iterator[Exami
     if workers == 1 or len(files) < 2:
         yield from map(work, files)
         return
-    pool = ProcessPoolExecutor(min(workers, len(files)), mp_context=get_context("spawn"), initializer=_ready)
+    pool = ProcessPoolExecutor(min(workers, len(files)), mp_context=get_context("spawn"), initializer=worker.begin)
     try:
         yield from pool.map(work, files)
     except BrokenProcessPool:
@@ -85,20 +81,6 @@ def looked_at(task: Task, files: Sequence[Path], workers: int) -> Iterator[Exami
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _ready() -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    cv2.setNumThreads(1)
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed takes its workers along."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _one(task: Task, path: Path) -> Examined | str:

@@ -21,7 +21,7 @@ CELLS, SPREAD = 12, 0.25
 SPARE = 1.25  # times the limit are described, the strongest, for some to be spread
 DIM = 160.0  # levels: images that span fewer are stretched to it
 NOISY, SOFTENED = 2.5, 0.7  # levels of noise from which it has more keypoints than the picture; px, blurred by before
-CELL_SIZE, CELL_ANGLES, GRID = 16, 8, 4  # of a SIFT descriptor: 4 x 4 cells of 8 directions
+CELL_ANGLES, GRID = 8, 4  # of a SIFT descriptor: 4 x 4 cells of 8 directions
 
 
 @dataclass(frozen=True)

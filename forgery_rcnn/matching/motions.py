@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -52,12 +53,13 @@ class Matches:
 
 def hypotheses(points: Keypoints) -> list[Hypothesis]:
     """Keypoints of one image -> motions of it onto itself, those with most matches first; each pair of regions once."""
-    found = _joined(_matches(points, sign) for sign in (1, -1))
+    found = joined(_matches(points, sign) for sign in (1, -1))
     diagonal = float(np.linalg.norm(np.ptp(points.xy, axis=0))) if len(points) else 0.0
     return models(found, REACH * max(diagonal, 1.0))
 
 
-def _joined(parts) -> Matches:
+def joined(parts: Iterable[Matches]) -> Matches:
+    """Matches of several searches -> all of them as one."""
     parts = list(parts)
     return Matches(*(np.concatenate([getattr(part, name) for part in parts]) for name in Matches.__dataclass_fields__))
 

@@ -6,18 +6,15 @@ import functools
 import hashlib
 import json
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from forgery_rcnn import tables
+from forgery_rcnn.data import worker
 from forgery_rcnn.data.forge import hosts
 from forgery_rcnn.data.forge.figure import make
 from forgery_rcnn.data.forge.hosts import Host
@@ -142,17 +139,7 @@ _corpus: Corpus  # of a worker process
 def _start(corpus: Corpus) -> None:
     global _corpus
     _corpus = corpus
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    cv2.setNumThreads(1)
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed takes its workers along."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    worker.begin()
 
 
 @functools.lru_cache(maxsize=2)
