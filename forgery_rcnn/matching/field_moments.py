@@ -47,32 +47,30 @@ class Moments:
 
 def moments(gray: np.ndarray) -> Moments:
     """(H, W) float32, the field's pixels -> the moments of the disc around each, in the field and in it made smaller."""
-    values, means, levels, start = [], [], [], 0
-    mean, *others = _kernels(RADIUS)
+    levels, fields, start = [], [], 0
     for scale in SCALES:
         shape = max(1, round(gray.shape[1] / scale)), max(1, round(gray.shape[0] / scale))
-        small = gray if scale == 1 else cv2.resize(gray, shape, interpolation=cv2.INTER_AREA)
-        planes = [cv2.filter2D(small, cv2.CV_32F, k, borderType=cv2.BORDER_REFLECT) for k in others]
-        values.append(np.stack(planes).reshape(len(planes), -1).T)
-        means.append(cv2.filter2D(small, cv2.CV_32F, mean, borderType=cv2.BORDER_REFLECT).ravel())
-        levels.append(Level(scale, start, (small.shape[0], small.shape[1])))
-        start += small.size
-    joined = np.concatenate(values)
-    mean_levels = np.concatenate(means)
-    energy = np.einsum("ij,ij->i", joined, joined)
-    return Moments(joined, energy, mean_levels, _still(joined, mean_levels), tuple(levels))
+        fields.append(gray if scale == 1 else cv2.resize(gray, shape, interpolation=cv2.INTER_AREA))
+        levels.append(Level(scale, start, shape[::-1]))
+        start += fields[-1].size
+    planes = np.empty((2 * len(ORDERS) + 1, start), np.float32)  # filled one by one, and turned when they are looked up
+    for plane, kernel in zip(planes, _kernels(RADIUS), strict=True):
+        for level, small in zip(levels, fields, strict=True):
+            part = plane[level.start : level.start + small.size].reshape(small.shape)
+            cv2.filter2D(small, cv2.CV_32F, kernel, dst=part, borderType=cv2.BORDER_REFLECT)
+    mean, parts = planes[0], planes[1:]
+    energy = np.einsum("ji,ji->i", parts, parts)
+    return Moments(cv2.transpose(parts), energy, mean, _still(parts, mean), tuple(levels))
 
 
-def _still(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """(N, 2 * M), (N,) -> (N, M + 1), lengths of the moments, signed where m is 0, and the weighted mean."""
+def _still(parts: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """(2 * M, N), (N,) -> (N, M + 1), lengths of the moments, signed where m is 0, and the weighted mean."""
     count = len(ORDERS)
-    lengths = np.empty((len(values), count + 1), np.float32)
-    real, imaginary = values[:, :count], values[:, count:]
-    np.sqrt(real * real + imaginary * imaginary, out=lengths[:, :count])
-    without_phase = [i for i, (_, m) in enumerate(ORDERS) if m == 0]
-    lengths[:, without_phase] = values[:, without_phase]
-    lengths[:, count] = np.sqrt(MEAN) * mean
-    return lengths
+    lengths = np.empty((count + 1, len(mean)), np.float32)
+    for length, real, imaginary, (_, m) in zip(lengths, parts, parts[count:], ORDERS, strict=False):
+        length[:] = np.sqrt(real * real + imaginary * imaginary) if m else real
+    lengths[count] = np.sqrt(MEAN) * mean
+    return cv2.transpose(lengths)
 
 
 @cache
@@ -115,7 +113,7 @@ def compared(field: Moments, first: np.ndarray, second: np.ndarray) -> tuple[np.
     (x towards y), and (K,) bool whether mirrored. A mirrored place has y negated first, then it is turned.
     """
     count = len(ORDERS)
-    one, other = field.values[first], field.values[second]
+    one, other = field.values.take(first, 0), field.values.take(second, 0)
     a, b, c, d = one[:, :count], one[:, count:], other[:, :count], other[:, count:]
     likeness = np.concatenate([a * c, b * d, b * c, a * d], 1) @ _trial()
     best = likeness.argmax(1)

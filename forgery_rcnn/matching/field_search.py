@@ -94,25 +94,38 @@ def _offered(field: Moments, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def _seeded(field: Moments, usable: np.ndarray, matches: Matches) -> None:
     """Fills `matches` with the best candidates of sorted lists."""
     rows, places, levels = _offered(field, usable)
-    where = np.nonzero(matches.used)
-    anchors = matches.row[where]
+    where = np.flatnonzero(matches.used)
+    anchors = matches.row.reshape(-1)[where]
     own = np.stack([anchors % usable.shape[1], anchors // usable.shape[1]], 1).astype(np.float32)
     theirs, mine = field.still[rows], field.still[anchors]
     rng = np.random.default_rng(0)
     for _ in range(TABLES):
         turned = np.linalg.qr(rng.standard_normal((theirs.shape[1], theirs.shape[1])))[0][:, :4].astype(np.float32)
         order, middle = _sorted(theirs @ turned, mine @ turned)
-        best, chosen = np.full(len(anchors), np.inf, np.float32), np.zeros(len(anchors), np.int64)
-        for ahead in (*REACH, *(-reach for reach in REACH)):
-            offered = order[np.clip(middle + ahead, 0, len(order) - 1)]
-            far = np.flatnonzero(np.abs(places[offered] - own).max(1) >= APART)
-            gap = theirs[offered[far]] - mine[far]
-            cost = np.einsum("ij,ij->i", gap, gap)
-            better = cost < best[far]
-            best[far[better]], chosen[far[better]] = cost[better], offered[far[better]]
+        best, chosen = _nearest(theirs[order], places[order], mine, own, middle)
         some = np.flatnonzero(np.isfinite(best))
-        at = (where[0][some], where[1][some])
-        _kept(field, matches, at, rows[chosen[some]], places[chosen[some]], levels[chosen[some]])
+        taken = order[chosen[some]]
+        _kept(field, matches, where[some], rows[taken], places[taken], levels[taken])
+
+
+def _nearest(
+    theirs: np.ndarray, places: np.ndarray, mine: np.ndarray, own: np.ndarray, middle: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(K, M) a sorted list and (K, 2) x y, (L, M) anchors, (L, 2), and where they fit in -> the least squared distance of each to
+    those in REACH that lie APART, inf where none does, and the number in the list of that one, both (L,)."""
+    line = np.argsort(middle)  # neighbours in the list one after the other: fewer cache misses
+    mine, own, middle = mine[line], own[line], middle[line]
+    best, chosen = np.full(len(line), np.inf, np.float32), np.zeros(len(line), np.int64)
+    for ahead in (*REACH, *(-reach for reach in REACH)):
+        offered = np.clip(middle + ahead, 0, len(theirs) - 1)
+        gap = theirs.take(offered, 0)
+        gap -= mine
+        cost = np.einsum("ij,ij->i", gap, gap)
+        better = np.flatnonzero((_apart(places[offered].T, own.T) >= APART) & (cost < best))
+        best[better], chosen[better] = cost[better], offered[better]
+    back = np.empty_like(line)
+    back[line] = np.arange(len(line))
+    return best[back], chosen[back]
 
 
 def _sorted(theirs: np.ndarray, mine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,23 +153,21 @@ def _bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _kept(
-    field: Moments,
-    matches: Matches,
-    at: tuple[np.ndarray, np.ndarray],
-    rows: np.ndarray,
-    places: np.ndarray,
-    levels: np.ndarray,
+    field: Moments, matches: Matches, at: np.ndarray, rows: np.ndarray, places: np.ndarray, levels: np.ndarray
 ) -> None:
-    """Puts candidates into `matches` where they are better than what is there."""
+    """Puts candidates into `matches` where they are better than what is there; at: (K,), numbers of the anchors."""
+    cost, own = matches.cost.reshape(-1), matches.row.reshape(-1)[at]
     # The distance of what no turn changes is at most the distance at the best turn.
-    gap = field.still[matches.row[at]] - field.still[rows]
-    hopeful = np.einsum("ij,ij->i", gap, gap) < matches.cost[at]
-    at, rows, places, levels = (at[0][hopeful], at[1][hopeful]), rows[hopeful], places[hopeful], levels[hopeful]
-    cost, turn, mirrored = compared(field, matches.row[at], rows)
-    better = cost < matches.cost[at]
-    spot = (at[0][better], at[1][better])
-    matches.cost[spot], matches.turn[spot], matches.mirrored[spot] = cost[better], turn[better], mirrored[better]
-    matches.place[spot], matches.level[spot] = places[better], levels[better]
+    gap = field.still.take(own, 0)
+    gap -= field.still.take(rows, 0)
+    hopeful = np.flatnonzero(np.einsum("ij,ij->i", gap, gap) < cost[at])
+    distance, turn, mirrored = compared(field, own[hopeful], rows[hopeful])
+    better = distance < cost[at[hopeful]]
+    chosen = hopeful[better]
+    spot = at[chosen]
+    cost[spot], matches.turn.reshape(-1)[spot] = distance[better], turn[better]
+    matches.mirrored.reshape(-1)[spot], matches.level.reshape(-1)[spot] = mirrored[better], levels[chosen]
+    matches.place.reshape(-1, 2)[spot] = places[chosen]
 
 
 def _handed_on(field: Moments, usable: np.ndarray, matches: Matches, dy: int, dx: int) -> None:
@@ -166,42 +177,48 @@ def _handed_on(field: Moments, usable: np.ndarray, matches: Matches, dy: int, dx
         return
     to = np.s_[max(0, dy) : gh + min(0, dy), max(0, dx) : gw + min(0, dx)]
     frm = np.s_[max(0, -dy) : gh + min(0, -dy), max(0, -dx) : gw + min(0, -dx)]
-    good = matches.cost[frm] < HANDED_ON * field.energy[matches.row[frm]]
-    ys, xs = np.nonzero(good & matches.used[to])
-    source = (ys + frm[0].start, xs + frm[1].start)
-    target = (ys + to[0].start, xs + to[1].start)
+    number = np.arange(gh * gw).reshape(gh, gw)[to]
+    target = number[(matches.cost[frm] < HANDED_ON * field.energy[matches.row[frm]]) & matches.used[to]]
+    source = target - (dy * gw + dx)
     scales = np.array([level.scale for level in field.levels], np.float32)
-    size, turn = scales[matches.level[source]], matches.turn[source]
+    level, turn, mirrored = (side.reshape(-1)[source] for side in (matches.level, matches.turn, matches.mirrored))
     across = dx * matches.step
-    down = np.where(matches.mirrored[source], -dy, dy) * matches.step
-    cos, sin = size * np.cos(turn), size * np.sin(turn)
-    wanted = matches.place[source] + np.stack([cos * across - sin * down, sin * across + cos * down], 1)
-    _tried(field, usable, matches, target, wanted, matches.level[source])
+    down = np.where(mirrored, -dy, dy) * matches.step
+    cos, sin = scales[level] * np.cos(turn), scales[level] * np.sin(turn)
+    x, y = matches.place.reshape(-1, 2)[source].T
+    _tried(field, usable, matches, target, (x + (cos * across - sin * down), y + (sin * across + cos * down)), level)
 
 
 def _tried(
     field: Moments,
     usable: np.ndarray,
     matches: Matches,
-    at: tuple[np.ndarray, np.ndarray],
-    wanted: np.ndarray,
+    at: np.ndarray,
+    wanted: tuple[np.ndarray, np.ndarray],
     levels: np.ndarray,
 ) -> None:
-    """Compares anchors with the places of `levels` nearest to the (K, 2) x y `wanted`."""
+    """Compares anchors, (K,) numbers, with the places of `levels` nearest to the `wanted` x and y, (K,) each."""
     heights, widths, starts, scales = (
         np.array(column)
         for column in zip(*((*level.size, level.start, level.scale) for level in field.levels), strict=True)
     )
     scale = scales[levels]
-    x = np.round((wanted[:, 0] + 0.5) / scale - 0.5).astype(np.int64)
-    y = np.round((wanted[:, 1] + 0.5) / scale - 0.5).astype(np.int64)
+    x, y = (np.round((side + 0.5) / scale - 0.5).astype(np.int64) for side in wanted)
     inside = (x >= 0) & (y >= 0) & (x < widths[levels]) & (y < heights[levels])
-    places = np.stack([(x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5], 1).astype(np.float32)
-    own = np.stack([at[1], at[0]], 1) * matches.step
-    far = np.abs(places - own).max(1) >= APART
-    new = (np.abs(places - matches.place[at]).max(1) > 0.4) | (levels != matches.level[at])
-    column = np.clip(np.round(places[:, 0]), 0, usable.shape[1] - 1).astype(int)
-    line = np.clip(np.round(places[:, 1]), 0, usable.shape[0] - 1).astype(int)
-    tried = np.flatnonzero(inside & far & new & usable[line, column])
-    rows = starts[levels[tried]] + y[tried] * widths[levels[tried]] + x[tried]
-    _kept(field, matches, (at[0][tried], at[1][tried]), rows, places[tried], levels[tried])
+    places = np.float32((x + 0.5) * scale - 0.5), np.float32((y + 0.5) * scale - 0.5)
+    row, column = np.divmod(at, matches.cost.shape[1])
+    far = _apart(places, (column * matches.step, row * matches.step)) >= APART
+    known = matches.place.reshape(-1, 2)[at].T
+    new = (_apart(places, known) > 0.4) | (levels != matches.level.reshape(-1)[at])
+    tried = np.flatnonzero(inside & far & new)
+    places = np.stack([places[0][tried], places[1][tried]], 1)
+    column, line = np.round(places).astype(int).T
+    seen = usable[np.minimum(line, usable.shape[0] - 1), np.minimum(column, usable.shape[1] - 1)]
+    tried, places = tried[seen], places[seen]
+    level = levels[tried]
+    _kept(field, matches, at[tried], starts[level] + y[tried] * widths[level] + x[tried], places, level)
+
+
+def _apart(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """x and y, (K,) each, of two rows of places -> (K,), how far apart they are along the one axis or the other."""
+    return np.maximum(np.abs(one[0] - other[0]), np.abs(one[1] - other[1]))

@@ -16,6 +16,7 @@ from forgery_rcnn.matching.pairs import Hypothesis
 NEIGHBOURS = 3  # of each keypoint; a region may have been copied more than once
 ALIKE = 0.86  # least product of two RootSIFT descriptors; unrelated ones of one image have about 0.73
 CROWD = 20  # neighbours of each keypoint, on average, that are looked at
+PLACES = 16  # bits of a keypoint's number
 BLOCK = 256  # descriptors compared at a time: their products stay in the processor's cache
 RATIO = 0.90  # of the distance to the next neighbour but those; 1 would take all
 SURE = 0.96  # from here on a match needs no ratio: a region copied many times has many such neighbours
@@ -87,9 +88,13 @@ def _neighbours(queries: np.ndarray, own: np.ndarray, xy: np.ndarray) -> tuple[n
     """-> rows, columns, similarities of the few nearest descriptors of each, places nearer than APART left out."""
     r, c, s = _alike(queries, own)
     far = np.square(xy[r] - xy[c]).sum(axis=1) >= APART**2
-    r, c, s = (np.concatenate(both) for both in ((r[far], c[far]), (c[far], r[far]), (s[far], s[far])))
-    order = np.lexsort((c, -s, r))
-    r, c, s = r[order], c[order], s[order]
+    r, c, s = r[far].astype(np.uint64), c[far].astype(np.uint64), s[far]
+    # Row, likeness downwards, column in one number: sorting such is ten times as fast as by three keys.
+    less = (np.uint64(0xFFFFFFFF) - s.view(np.uint32)) << np.uint64(PLACES)
+    high = np.uint64(32 + PLACES)
+    keys = np.sort(np.concatenate([r << high | less | c, c << high | less | r]))
+    r, c = (keys >> high).astype(np.int64), (keys & np.uint64(2**PLACES - 1)).astype(np.int64)
+    s = (0xFFFFFFFF - (keys >> np.uint64(PLACES) & np.uint64(0xFFFFFFFF))).astype(np.uint32).view(np.float32)
     begin = np.searchsorted(r, np.arange(len(own) + 1))[r] if len(r) else r
     rank = np.arange(len(r)) - begin
     following = begin + NEIGHBOURS
@@ -128,15 +133,16 @@ def models(matches: Matches, reach: float) -> list[Hypothesis]:
         matches = matches.take(np.sort(np.argsort(-matches.similarity, kind="stable")[:MOST]))
     if len(matches) < LEAST:
         return []
-    friends = _agreeing(matches, reach)
+    friends, begin = _agreeing(matches, reach)
     free, found = np.ones(len(matches), bool), []
-    counts = np.array([len(f) for f in friends])
+    counts = np.diff(begin)
     tries = 0
     while len(found) < MODELS and tries < TRIES:
         start = int(np.argmax(np.where(free, counts, 0)))
         if not free[start] or counts[start] < LEAST - 1:
             break
-        members = friends[start][free[friends[start]]]
+        members = friends[begin[start] : begin[start + 1]]
+        members = members[free[members]]
         if len(members) < counts[start]:  # some were taken since it was counted
             counts[start] = len(members)
             continue
@@ -152,20 +158,22 @@ def models(matches: Matches, reach: float) -> list[Hypothesis]:
     return sorted(found, key=lambda motion: -len(motion.first))
 
 
-def _agreeing(matches: Matches, reach: float) -> list[np.ndarray]:
-    """-> for each match the others, within `reach`, that lie where its own turn and scale would take them."""
+def _agreeing(matches: Matches, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """-> (A,) for each match, one after the other, the others within `reach` that lie where its own turn and scale would take
+    them, and (M + 1,) where those of each begin."""
     near = cKDTree(matches.first).query(matches.first, min(NEAREST, len(matches)), distance_upper_bound=reach)[1]
     i, j = np.repeat(np.arange(len(matches)), near.shape[1]), near.ravel()
     i, j = i[j < len(matches)], j[j < len(matches)]
+    for part in np.ascontiguousarray(matches.linear.reshape(-1, 4).T):  # most differ in one of the four already
+        same = np.abs(part[i] - part[j]) < 0.4
+        i, j = i[same], j[same]
     step = (matches.first[j] - matches.first[i]).astype(np.float64)
     predicted = matches.second[i] + np.einsum("nab,nb->na", matches.linear[i], step)
     # A keypoint's own turn is known to some degrees: the tolerance grows with the distance.
-    good = np.linalg.norm(predicted - matches.second[j], axis=1) < CLOSE + 0.15 * np.linalg.norm(step, axis=1)
-    good &= np.linalg.norm(step, axis=1) > 2  # SIFT has several keypoints at one place
-    good &= np.abs(matches.linear[i] - matches.linear[j]).max(axis=(1, 2)) < 0.4
-    i, j = i[good], j[good]
-    order = np.argsort(i, kind="stable")
-    return np.split(j[order], np.searchsorted(i[order], np.arange(1, len(matches))))
+    length = np.linalg.norm(step, axis=1)
+    good = np.linalg.norm(predicted - matches.second[j], axis=1) < CLOSE + 0.15 * length
+    good &= length > 2  # SIFT has several keypoints at one place
+    return j[good], np.searchsorted(i[good], np.arange(len(matches) + 1))
 
 
 def _grown(matches: Matches, members: np.ndarray, free: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
@@ -176,8 +184,8 @@ def _grown(matches: Matches, members: np.ndarray, free: np.ndarray) -> tuple[np.
         if matrix is None:
             return None, inliers
         error = np.linalg.norm(moved(matrix, matches.first) - matches.second, axis=1)
-        bent = np.abs(matches.linear - matrix[:, :2]).max(axis=(1, 2))
-        inliers = np.flatnonzero(free & (error < CLOSE) & (bent < 0.5))
+        inliers = np.flatnonzero(free & (error < CLOSE))
+        inliers = inliers[np.abs(matches.linear[inliers] - matrix[:, :2]).max(axis=(1, 2)) < 0.5]
         if len(inliers) < LEAST or places(matches.first[inliers]) < LEAST:
             return None, inliers
         matrix = fitted(matches.first[inliers], matches.second[inliers], matches.linear[inliers])
@@ -222,7 +230,8 @@ def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def places(points: np.ndarray) -> int:
     """(K, 2) -> how many places that are: SIFT may have several keypoints on one."""
-    return len(np.unique(np.round(points / 2), axis=0))
+    x, y = np.round(points / 2).astype(np.float64).T
+    return len(np.unique(x * 2**20 + y))  # of one number each: NumPy's search for equal rows takes ten times as long
 
 
 def _explained(matches: Matches, found: Hypothesis) -> np.ndarray:
