@@ -50,7 +50,8 @@ def hypotheses(figure: Figure) -> list[Hypothesis]:
 def _pieces(matches: Matches, scales: np.ndarray) -> list[np.ndarray]:
     """-> (K,) flat indices of anchors whose neighbours move with them, one array per connected piece, largest first."""
     gh, gw = matches.cost.shape
-    linear = matches.linear(scales)
+    linear, places = np.moveaxis(matches.linear(scales), (2, 3), (0, 1)), np.moveaxis(matches.place, 2, 0)
+    reach = AGREE * scales[matches.level]
     valid = np.isfinite(matches.cost)
     number = np.arange(gh * gw).reshape(gh, gw)
     support = np.zeros((gh, gw), np.int64)
@@ -58,13 +59,12 @@ def _pieces(matches: Matches, scales: np.ndarray) -> list[np.ndarray]:
     for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
         a = np.s_[: gh - dy, max(0, -dx) : gw - max(0, dx)]
         b = np.s_[dy:, max(0, dx) : gw - max(0, -dx)]
-        gap = np.float32([dx, dy]) * matches.step
-        ahead = matches.place[a] + linear[a] @ gap - matches.place[b]
-        back = matches.place[b] - linear[b] @ gap - matches.place[a]
         agree = valid[a] & valid[b] & (matches.mirrored[a] == matches.mirrored[b])
-        agree &= (np.abs(ahead).max(-1) < AGREE * scales[matches.level[a]]) & (
-            np.abs(back).max(-1) < AGREE * scales[matches.level[b]]
-        )
+        gap = np.float32([dx, dy]) * matches.step
+        for one, other, sign in ((a, b, 1), (b, a, -1)):
+            for place, (across, down) in zip(places, linear, strict=True):
+                foretold = place[one] + sign * (across[one] * gap[0] + down[one] * gap[1])
+                agree &= np.abs(foretold - place[other]) < reach[one]
         support[a] += agree
         support[b] += agree
         links.append((number[a][agree], number[b][agree]))
@@ -109,8 +109,10 @@ def _distinct(motions: list[Motion]) -> list[Motion]:
         same = any(
             min(_apart(matrix, first, second), _apart(inverse(matrix), first, second)) < SAME for _, matrix, *_ in kept
         )
-        if not same and len(kept) < REFINED:
+        if not same:
             kept.append(motion)
+        if len(kept) == REFINED:
+            break
     return kept
 
 

@@ -68,7 +68,12 @@ def _still(parts: np.ndarray, mean: np.ndarray) -> np.ndarray:
     count = len(ORDERS)
     lengths = np.empty((count + 1, len(mean)), np.float32)
     for length, real, imaginary, (_, m) in zip(lengths, parts, parts[count:], ORDERS, strict=False):
-        length[:] = np.sqrt(real * real + imaginary * imaginary) if m else real
+        if m:
+            np.multiply(real, real, out=length)
+            length += imaginary * imaginary
+            np.sqrt(length, out=length)
+        else:
+            length[:] = real
     lengths[count] = np.sqrt(MEAN) * mean
     return cv2.transpose(lengths)
 
