@@ -18,6 +18,7 @@ LEAST_PLACES, HALVINGS = (
 )  # fewer say nothing; then the middle of the region is laid around, and the middle of that
 NEEDLE = 5  # px around a peak that count as the same place
 COPIES = 4  # places that may fit as well: a region may have been copied more than once; a pattern fits at more
+FILTERED = 16  # px, at least what the blurs of BAND reach
 AS_WELL = 0.95  # of the correlation at the place itself: fits as well
 GRAIN = 6.0  # px: places nearer together than an area of this are one, for fine detail
 TAIL = 0.01  # share of places, the best ones, that tell how fast the fit falls off
@@ -71,7 +72,7 @@ def placed(
     box = (x0 + left, y0 + top, x0 + left + mask.shape[1], y0 + top + mask.shape[0])
     wide = (box[0] - AROUND, box[1] - AROUND, box[2] + AROUND, box[3] + AROUND)
     scene, known = _brought(gray, matrix, wide)
-    first = agreement.band(gray, *BAND)[box[1] : box[3], box[0] : box[2]]
+    first = _banded(gray, box)
     field = correlations(agreement.band(scene, *BAND), known, first, mask)
     score = float(field[AROUND, AROUND])
     itself = _itself(matrix, box, wide)
@@ -99,6 +100,13 @@ def _itself(matrix: np.ndarray, box: agreement.Box, wide: agreement.Box) -> tupl
     return (y, x) if inside else None
 
 
+def _banded(gray: np.ndarray, box: agreement.Box) -> np.ndarray:
+    """-> (h, w) float32, BAND of what lies in a box of the image; only that and what its filters reach is filtered."""
+    (left, top), (right, bottom) = np.maximum(np.array(box[:2]) - FILTERED, 0), np.array(box[2:]) + FILTERED
+    band = agreement.band(gray[top:bottom, left:right], *BAND)
+    return band[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
+
+
 def _brought(gray: np.ndarray, matrix: np.ndarray, box: agreement.Box) -> tuple[np.ndarray, np.ndarray]:
     """The image, moved so that the second region lies on the first: (h, w) float32 and (h, w) bool, where it is in the image."""
     size = (box[2] - box[0], box[3] - box[1])
@@ -119,15 +127,17 @@ def correlations(scene: np.ndarray, known: np.ndarray, first: np.ndarray, mask: 
     values = np.where(mask, first, 0).astype(np.float32)
     scene = np.where(known, scene, 0).astype(np.float32)
 
+    def turned(kernel: np.ndarray) -> np.ndarray:
+        return np.conj(fft.rfft2(kernel, shape))
+
     def across(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-        spectrum = fft.rfft2(image, shape) * np.conj(fft.rfft2(kernel, shape))
-        field = fft.irfft2(spectrum, shape)
+        field = fft.irfft2(fft.rfft2(image, shape) * kernel, shape)
         return field[: scene.shape[0] - mask.shape[0] + 1, : scene.shape[1] - mask.shape[1] + 1]
 
-    weight = mask.astype(np.float32)
+    weight = turned(mask.astype(np.float32))
     energy, count = across(scene * scene, weight), across(known.astype(np.float32), weight)
     own = float((values * values).sum())
     # Rounding leaves some energy in places that have none.
     least = 1e-4 * own + 0.05 * mask.sum()
-    field = across(scene, values) / np.sqrt(np.maximum(own, least) * np.maximum(energy, least))
+    field = across(scene, turned(values)) / np.sqrt(np.maximum(own, least) * np.maximum(energy, least))
     return np.where(count > 0.9 * mask.sum(), field, -2).astype(np.float32)
