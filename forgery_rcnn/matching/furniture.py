@@ -6,6 +6,8 @@ what the microscope saw, saturated or not, fades at its outline.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import cv2
@@ -50,13 +52,14 @@ DARK = 140.0  # an axis is darker
 class Strokes(NamedTuple):
     """What is thin and stands out from its ground in one figure, N components.
 
-    labels: (H, W) int32, 0 where nothing does; the rest (N + 1,) float64, of label 0 unused. area: pixels; own: share of them
-    within OWN levels of the component's colour; same: within SAME, as a share of those within CORE; deviation: mean levels of
-    those; thick: pixels from its outline to its middle at most; near, far: mean levels between the colour and what lies NEAR
-    and FAR pixels outside.
+    at, number: (K,) their pixels, counted row by row, and the component of each, 1..N; the rest (N + 1,) float64, of 0 unused.
+    area: pixels; own: share of them within OWN levels of the component's colour; same: within SAME, as a share of those within
+    CORE; deviation: mean levels of those; thick: pixels from its outline to its middle at most; near, far: mean levels between
+    the colour and what lies NEAR and FAR pixels outside.
     """
 
-    labels: np.ndarray
+    at: np.ndarray
+    number: np.ndarray
     area: np.ndarray
     own: np.ndarray
     same: np.ndarray
@@ -105,62 +108,54 @@ def ink(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 -> (H, W) bool, strokes drawn over the picture and the pixels that they softened."""
     drawn = np.zeros(pixels.shape[:2], np.uint8)
     root = (pixels.shape[0] * pixels.shape[1]) ** 0.5
-    red, green, blue = cv2.split(pixels)
-    if np.array_equal(red, green) and np.array_equal(red, blue):  # grey: a third of the work
-        pixels = red[..., None]
-    for positive in (pixels, cv2.bitwise_not(pixels).reshape(pixels.shape)):
+    planes = cv2.split(pixels)
+    if np.array_equal(planes[0], planes[1]) and np.array_equal(planes[0], planes[2]):  # grey: a third of the work
+        planes = planes[:1]
+    for positive in (planes, [cv2.bitwise_not(plane) for plane in planes]):
         strokes = _rise(positive, max(LEAST_THICK, round(THICKEST * root)))
         heads = _rise(positive, max(LEAST_HEAD, round(HEAD * root)))
         pure = (heads >= CONTRAST) & _pure(positive)
-        for rise, candidates, judge in (
-            (strokes, strokes >= CONTRAST, _is_drawn),
-            (heads, pure, _is_pure_ink),
-        ):
+        for rise, candidates, judge in ((strokes, strokes >= CONTRAST, _is_drawn), (heads, pure, _is_pure_ink)):
             if not candidates.any():
                 continue
             found = _strokes(positive, rise, candidates)
-            kept = judge(found)
+            kept = judge(found, drawn.size)
             kept[0] = False
-            drawn |= kept[found.labels].astype(np.uint8)
+            drawn.ravel()[found.at[kept[found.number]]] = 1
     return cv2.dilate(drawn, np.ones((2 * GROWN + 1,) * 2, np.uint8)).astype(bool)
 
 
-def _rise(pixels: np.ndarray, thickest: int) -> np.ndarray:
-    """(H, W, C) uint8 -> (H, W) uint8, levels above what is left of it where nothing thinner stands, in the channel with most."""
+Planes = Sequence[np.ndarray]
+"""The channels of an image, one or three, (H, W) uint8 each: OpenCV parts and joins them slowly."""
+
+
+def _rise(planes: Planes, thickest: int) -> np.ndarray:
+    """-> (H, W) uint8, levels above what is left of it where nothing thinner stands, in the channel with most."""
     block = np.ones((thickest, thickest), np.uint8)
-    return _highest(cv2.subtract(pixels, cv2.morphologyEx(pixels, cv2.MORPH_OPEN, block)).reshape(pixels.shape))
+    return reduce(cv2.max, (cv2.subtract(plane, cv2.morphologyEx(plane, cv2.MORPH_OPEN, block)) for plane in planes))
 
 
-def _pure(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, C) uint8 -> (H, W) bool, black, white, and the six colours at full saturation."""
-    other = cv2.bitwise_not(pixels).reshape(pixels.shape)
-    lowest, highest = cv2.bitwise_not(_highest(other)), _highest(pixels)
+def _pure(planes: Planes) -> np.ndarray:
+    """-> (H, W) bool, black, white, and the six colours at full saturation."""
+    lowest, highest = reduce(cv2.min, planes), reduce(cv2.max, planes)
     grey = (lowest >= 255 - PURE_GREY) | (highest <= PURE_GREY)
-    if pixels.shape[2] == 1:
+    if len(planes) == 1:
         return grey
-    off = _highest(cv2.min(pixels, other))
+    off = reduce(cv2.max, (cv2.min(plane, cv2.bitwise_not(plane)) for plane in planes))
     return grey | ((off <= PURE_COLOUR) & (highest >= 128) & (lowest < 128))
 
 
-def _highest(pixels: np.ndarray) -> np.ndarray:
-    """(H, W, 3) or (H, W, 1) -> (H, W), maximum of the channels; NumPy's takes ten times as long."""
-    if pixels.shape[2] == 1:
-        return pixels[..., 0]
-    red, green, blue = cv2.split(pixels)
-    return cv2.max(cv2.max(red, green), blue)
-
-
-def _is_drawn(found: Strokes) -> np.ndarray:
+def _is_drawn(found: Strokes, size: int) -> np.ndarray:
     """-> (N + 1,) bool: of one colour all over, whichever it is, and with an outline that is sharp."""
-    most = max(LEAST_MOST_INK, MOST_INK * found.labels.size)
+    most = max(LEAST_MOST_INK, MOST_INK * size)
     fit = (found.area >= LEAST_INK) & (found.area <= most) & (found.own >= 0.3) & (found.deviation <= UNEVEN)
     fit &= _is_line(found)
     return fit & (found.near >= 2 * CONTRAST) & (found.near >= 0.9 * found.far)
 
 
-def _is_pure_ink(found: Strokes) -> np.ndarray:
+def _is_pure_ink(found: Strokes, size: int) -> np.ndarray:
     """-> (N + 1,) bool: the same for what has a pure colour, of which less is asked."""
-    most = max(LEAST_MOST_INK, MOST_INK * found.labels.size)
+    most = max(LEAST_MOST_INK, MOST_INK * size)
     fit = (found.area >= LEAST_INK) & (found.area <= most) & (found.own >= 0.1) & (found.same >= 0.3)
     fit &= _is_line(found)
     # A letter may stand half on a cell, whose own edge is near: then nothing but its purity tells.
@@ -173,55 +168,56 @@ def _is_line(found: Strokes) -> np.ndarray:
     return (found.thick <= LINE) | ((found.own >= 0.6) & (found.same >= 0.75))
 
 
-def _strokes(pixels: np.ndarray, rise: np.ndarray, candidates: np.ndarray) -> Strokes:
-    """(H, W, C), (H, W) uint8 levels above the ground, (H, W) bool -> the candidates' components, measured."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(candidates.astype(np.uint8), connectivity=8)
-    fit = stats[:, cv2.CC_STAT_AREA] >= LEAST_INK
-    fit[0] = False
-    labels, count = np.where(fit, np.cumsum(fit), 0).astype(np.int32)[labels], int(fit.sum()) + 1
+def _strokes(planes: Planes, rise: np.ndarray, candidates: np.ndarray) -> Strokes:
+    """(H, W) uint8 levels above the ground, (H, W) bool -> the candidates' components, measured."""
+    count, labels = cv2.connectedComponents(candidates.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     at = np.flatnonzero(labels)
-    number, colours, up = (
-        labels.ravel()[at].astype(np.intp),
-        pixels.reshape(-1, pixels.shape[2])[at].astype(np.float64),
-        rise.ravel()[at],
-    )
+    number = labels.ravel()[at]
+    fit = np.bincount(number, minlength=count) >= LEAST_INK
+    fit[0] = False
+    labels.ravel()[at] = number = np.where(fit, np.cumsum(fit), 0).astype(np.int32)[number]
+    count, at, number = int(fit.sum()) + 1, at[number > 0], number[number > 0].astype(np.intp)
+    colours, up = [plane.ravel()[at].astype(np.float64) for plane in planes], rise.ravel()[at]
     area = np.maximum(np.bincount(number, minlength=count), 1)
     peak = np.zeros(count, up.dtype)  # of the values' own type: NumPy's `at` is ten times as fast there
     np.maximum.at(peak, number, up)
     colour = _means(colours, number, count, up >= 0.85 * peak[number])
-    off = np.abs(colours - colour[number]).max(axis=1)
-    colour = np.where(
-        np.bincount(number, off <= CORE, count)[:, None] > 0, _means(colours, number, count, off <= CORE), colour
-    )
-    off = np.abs(colours - colour[number]).max(axis=1)
+    core = _off(colours, colour, number) <= CORE
+    some = np.bincount(number, core, count) > 0
+    colour = [np.where(some, *both) for both in zip(_means(colours, number, count, core), colour, strict=True)]
+    off = _off(colours, colour, number)
     same, own, core = (np.bincount(number, off <= levels, count) for levels in (SAME, OWN, CORE))
     deviation = np.bincount(number, np.where(off <= CORE, off, 0), count) / np.maximum(core, 1)
-    near, far = _contrasts(pixels, labels, colour)
+    near, far = _contrasts(planes, labels, colour)
     thick = np.zeros(count, np.float32)
-    np.maximum.at(thick, number, cv2.distanceTransform((labels > 0).astype(np.uint8), cv2.DIST_C, 3).ravel()[at])
-    return Strokes(labels, area, own / area, same / np.maximum(core, 1), deviation, thick, near, far)
+    np.maximum.at(thick, number, cv2.distanceTransform((labels > 0).view(np.uint8), cv2.DIST_C, 3).ravel()[at])
+    return Strokes(at, number, area, own / area, same / np.maximum(core, 1), deviation, thick, near, far)
 
 
-def _means(values: np.ndarray, number: np.ndarray, count: int, chosen: np.ndarray) -> np.ndarray:
-    """(K, C), (K,) labels below count, (K,) bool -> (count, C), means of the chosen."""
+def _off(colours: Planes, colour: Planes, number: np.ndarray) -> np.ndarray:
+    """K pixels, by channel, N + 1 colours, (K,) which -> (K,) levels that they are off, in the channel that is off most."""
+    return reduce(np.maximum, (np.abs(own - of[number]) for own, of in zip(colours, colour, strict=True)))
+
+
+def _means(colours: Planes, number: np.ndarray, count: int, chosen: np.ndarray) -> list[np.ndarray]:
+    """K pixels, by channel, (K,) labels below count, (K,) bool -> (count,) means of the chosen, by channel."""
     number = number[chosen]
-    sums = [np.bincount(number, column, count) for column in values[chosen].T]
-    return np.stack(sums, axis=1) / np.maximum(np.bincount(number, minlength=count), 1)[:, None]
+    among = np.maximum(np.bincount(number, minlength=count), 1)
+    return [np.bincount(number, own[chosen], count) / among for own in colours]
 
 
-def _contrasts(pixels: np.ndarray, labels: np.ndarray, colour: np.ndarray) -> list[np.ndarray]:
+def _contrasts(planes: Planes, labels: np.ndarray, colour: Planes) -> list[np.ndarray]:
     """-> 2 x (N + 1,) float64, mean levels between strokes and what lies NEAR and FAR pixels out from them."""
     # Labels that fit into 16 bits grow twice as fast.
-    found, reached = [], labels.astype(np.uint16 if len(colour) < 65536 else np.float32)
+    count = len(colour[0])
+    found, reached = [], labels.astype(np.uint16 if count < 65536 else np.float32)
     for reach, ring in ((NEAR - 1, False), (1, True), (FAR - NEAR - 1, False), (1, True)):
         grown = cv2.dilate(reached, np.ones((2 * reach + 1,) * 2, np.uint8))
         if ring:
             at = np.flatnonzero((reached == 0) & (grown > 0))
-            number = grown.ravel()[at].astype(np.int64)
-            off = np.abs(pixels.reshape(-1, pixels.shape[2])[at] - colour[number]).max(axis=1)
-            found.append(
-                np.bincount(number, off, len(colour)) / np.maximum(np.bincount(number, minlength=len(colour)), 1)
-            )
+            number = grown.ravel()[at].astype(np.intp)
+            off = _off([plane.ravel()[at] for plane in planes], colour, number)
+            found.append(np.bincount(number, off, count) / np.maximum(np.bincount(number, minlength=count), 1))
         reached = grown
     return found
 

@@ -37,12 +37,12 @@ SEAM_MARGIN = 32  # pixels: no panel is narrower
 
 
 class Paper(NamedTuple):
-    """A flat colour that gutters may have. level: grey, 0..255; off: levels from which a pixel differs; sums: its pixels,
-    (H + 1, W + 1) int32, summed from the upper left corner."""
+    """A flat colour that gutters may have. level: grey, 0..255; off: levels from which a pixel differs; mask: its pixels,
+    (H, W) uint8, 1 where it is."""
 
     level: float
     off: float
-    sums: np.ndarray
+    mask: np.ndarray
 
 
 class Run(NamedTuple):
@@ -100,7 +100,7 @@ def _paper(gray: np.ndarray, levels: np.ndarray, flat: np.ndarray, level: int) -
 
 
 def _spread(gray: np.ndarray, level: float, off: float) -> Paper:
-    return Paper(level, off, cv2.integral(cv2.inRange(gray, level - off, level + off) & 1))
+    return Paper(level, off, cv2.min(cv2.inRange(gray, level - off, level + off), 1))
 
 
 def _cut(gray: np.ndarray, papers: Sequence[Paper], page: frozenset[float], box: Box, depth: int) -> list[Box]:
@@ -124,14 +124,9 @@ def _cut(gray: np.ndarray, papers: Sequence[Paper], page: frozenset[float], box:
 def _gutters(gray: np.ndarray, paper: Paper, box: Box, axis: int, page: frozenset[float]) -> list[Run]:
     """-> the runs of rows (axis 0) or columns (1) of paper in a box that part pictures from each other or from the border."""
     x0, y0, x1, y1 = box
-    sums = paper.sums
-    if axis == 0:
-        along, first, last = (sums[y0 : y1 + 1, x1] - sums[y0 : y1 + 1, x0]), y0, y1
-        window, across = gray[y0:y1, x0:x1], x1 - x0
-    else:
-        along, first, last = (sums[y1, x0 : x1 + 1] - sums[y0, x0 : x1 + 1]), x0, x1
-        window, across = gray[y0:y1, x0:x1].T, y1 - y0
-    shares = np.diff(along) / across
+    first, last = (y0, y1) if axis == 0 else (x0, x1)
+    window = gray[y0:y1, x0:x1] if axis == 0 else gray[y0:y1, x0:x1].T
+    shares = cv2.reduce(paper.mask[y0:y1, x0:x1], 1 - axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() / window.shape[1]
     empty = shares >= PAPER_SHARE
     steps = np.flatnonzero(np.diff(np.concatenate([[0], empty.view(np.uint8), [0]]).astype(np.int8)))
     found = []
@@ -187,8 +182,7 @@ def _is_picture(gray: np.ndarray, papers: Sequence[Paper], box: Box) -> bool:
 def _share(paper: Paper, box: Box) -> float:
     """-> how much of a box is this paper."""
     x0, y0, x1, y1 = box
-    inside = paper.sums[y1, x1] - paper.sums[y0, x1] - paper.sums[y1, x0] + paper.sums[y0, x0]
-    return float(inside) / ((x1 - x0) * (y1 - y0))
+    return cv2.countNonZero(paper.mask[y0:y1, x0:x1]) / ((x1 - x0) * (y1 - y0))
 
 
 def _at_seams(gray: np.ndarray, box: Box, depth: int) -> list[Box]:
@@ -210,14 +204,22 @@ def _seam(window: np.ndarray) -> tuple[float, int]:
     h, w = window.shape
     if w < 2 * SEAM_MARGIN or h < SEAM_MARGIN:
         return 0.0, 0
-    # Two pixels across the seam, as JPEG and resizing soften it; beside it two of the same distance.
-    jump = np.abs(window[:, 2:] - window[:, :-2])
-    beside = np.maximum(jump[:, :-6], jump[:, 6:])
-    steep = (jump[:, 3:-3] > np.maximum(SEAM_LEVELS, 2 * beside)).astype(np.float32)
-    pieces = np.array([piece.mean(axis=0) for piece in np.array_split(steep, SEAM_PIECES)])
-    share = np.where(pieces.min(axis=0) >= PIECE_SHARE, steep.mean(axis=0), 0)
+    parts = np.array_split(window, SEAM_PIECES)
+    counts = [cv2.reduce(_steep(part), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0] for part in parts]
+    pieces = np.array([count / len(part) for count, part in zip(counts, parts, strict=True)], np.float32)
+    whole = np.float32(sum(counts) / h)
+    share = np.where(pieces.min(axis=0) >= PIECE_SHARE, whole, 0)
     share[: SEAM_MARGIN - 4] = share[w - SEAM_MARGIN - 4 :] = 0
     best = int(np.argmax(share))
-    rivals = np.flatnonzero(steep.mean(axis=0) >= share[best] / 2)
+    rivals = np.flatnonzero(whole >= share[best] / 2)
     # A picture enlarged without smoothing has one at every pixel it was made of.
     return (0.0, 0) if np.count_nonzero(np.diff(rivals) > 2) >= MOST_SEAMS else (float(share[best]), best + 4)
+
+
+def _steep(window: np.ndarray) -> np.ndarray:
+    """(h, w) float32 -> (h, w - 8) uint8, 1 where a jump from the fourth pixel to the sixth is steep against both sides."""
+    window = np.ascontiguousarray(window)
+    # Two pixels across the seam, as JPEG and resizing soften it; beside it two of the same distance.
+    jump = cv2.absdiff(window[:, 2:], window[:, :-2])
+    beside = cv2.max(jump[:, :-6], jump[:, 6:])
+    return (jump[:, 3:-3] > np.maximum(SEAM_LEVELS, 2 * beside)).view(np.uint8)
