@@ -107,15 +107,16 @@ def band(gray: np.ndarray, low: float, high: float) -> np.ndarray:
     return (cv2.GaussianBlur(gray, (0, 0), low) if low else gray) - cv2.GaussianBlur(gray, (0, 0), high)
 
 
+def local(values: np.ndarray) -> np.ndarray:
+    """(h, w) float32 -> (h, w) float32, means over WINDOW."""
+    return cv2.GaussianBlur(values, (0, 0), WINDOW)
+
+
 def correlation(a: np.ndarray, b: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
     """Two bands (h, w) float32 -> local correlation in -1..1, and the lesser standard deviation of the two, in levels.
 
     `floor` is a variance added to both: neighbourhoods without content correlate with nothing.
     """
-
-    def local(values: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(values, (0, 0), WINDOW)
-
     aa, bb = local(a * a), local(b * b)
     return local(a * b) / np.sqrt((aa + floor) * (bb + floor)), np.sqrt(np.minimum(aa, bb))
 
@@ -126,6 +127,13 @@ def refined(gray: np.ndarray, matrix: np.ndarray, mask: np.ndarray, corner: tupl
 
     Enhanced correlation coefficient (Evangelidis & Psarakis 2008).
     """
+    # Only the mask and what the blur reaches around it.
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return matrix
+    top, left = max(int(rows[0]) - blur, 0), max(int(columns[0]) - blur, 0)
+    mask = mask[top : rows[-1] + blur + 1, left : columns[-1] + blur + 1]
+    corner = corner[0] + left, corner[1] + top
     (x0, y0), (height, width) = corner, mask.shape
     # Only what the motion reaches, give or take: OpenCV filters all of the image that it is given.
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) + corner
@@ -138,7 +146,7 @@ def refined(gray: np.ndarray, matrix: np.ndarray, mask: np.ndarray, corner: tupl
     template = np.ascontiguousarray(gray[y0 : y0 + height, x0 : x0 + width])
     start = matrix.copy()
     start[:, 2] += matrix[:, :2] @ [x0, y0] - low
-    masks = mask.astype(np.uint8), np.ones(scene.shape, np.uint8)
+    masks = np.ascontiguousarray(mask).astype(np.uint8), np.ones(scene.shape, np.uint8)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-4)
     try:
         _, found = cv2.findTransformECCWithMask(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from scipy import fft
@@ -24,19 +26,35 @@ GRAIN = 6.0  # px: places nearer together than an area of this are one, for fine
 TAIL = 0.01  # share of places, the best ones, that tell how fast the fit falls off
 
 
-def of(gray: np.ndarray, found: Grown) -> float:
-    """(H, W) float32, a region and its motion -> 0..1: how probable it is that any of the places around fits as well by chance.
+@dataclass(frozen=True)
+class Fit:
+    """A region among the places around its copy. probable: 0..1, how probable it is that any of them fits as well by chance;
+    here, best, typical: -1..1, correlation at the place itself, at the best of the others, at the best hundredth of them."""
+
+    probable: float
+    here: float
+    best: float
+    typical: float
+
+
+PERFECT = Fit(0.0, 1.0, 0.0, 0.0)
+"""No region fits better."""
+
+
+def of(gray: np.ndarray, found: Grown) -> Fit:
+    """(H, W) float32, a region and its motion -> how it fits, beside the places around.
 
     The correlations at the other places, as Fisher's z, are taken to fall off exponentially beyond their upper TAIL; the
     chance is that of the number of places at which the region is another. 1 where more than COPIES fit as well.
     """
     mask, corner = found.mask, found.corner
     for _ in range(HALVINGS + 1):
-        score, others = placed(gray, found.matrix, mask, corner)
+        here, others = placed(gray, found.matrix, mask, corner)
         if len(others) >= LEAST_PLACES:
-            return 1.0 if others.max() >= AS_WELL * score else of_places(score, others)
+            best, typical = float(others.max()), float(np.quantile(others, 1 - TAIL))
+            return Fit(1.0 if best >= AS_WELL * here else of_places(here, others), here, best, typical)
         mask, corner = _middle(mask, corner)  # what fills a panel fits nowhere else in it; its middle may
-    return 1.0
+    return Fit(1.0, here, 1.0, 1.0)
 
 
 def _middle(mask: np.ndarray, corner: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:

@@ -1,11 +1,17 @@
-"""Which motions carry a copy: measured, held against chance, and judged by a logistic model of a few numbers.
+"""Which motions carry a copy: measured, held against chance, and judged by boosted trees over some twenty numbers.
 
-`benchmarks/judge.py` fits the model on copies planted in clean pictures, on made figures, and on what the same motions find
-in untouched ones.
+`benchmarks/judge.py` fits them on copies planted in clean pictures, on made figures, on what the same motions find in untouched
+ones, and on lookalikes; judge.json holds what it fitted.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
 import numpy as np
 
 from forgery_rcnn import rle
@@ -14,42 +20,77 @@ from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair, parts_of
 from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
 
-WEIGHTS = {
-    "one": -13.25,
-    "detail": 2.862,
-    "log_area": 2.125,
-    "log_chance": -0.0994,
-    "log_inliers": 2.666,
-    "log_energy": -0.2895,
-    "structure": 0.264,
-}
-"""Of each feature; see `features`. Fitted: docs/results/judge.md."""
+FITTED = Path(__file__).with_name("judge.json")
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
 LARGE, MANY = 10_000, 50  # px and places beyond which more of them prove no more: alike objects have them too
 LEAST_SCORE = 0.5
-CAUTION = 0.4  # taken off each logit: on hosts that were not fitted on, more untouched ones had a pair than on those that were
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
 SAME_PLACE = 0.05  # of a panel's diagonal
+INSET = {
+    "scale": 1.4,
+    "fill": 0.9,
+    "turn": 3.0,
+}  # least enlargement, share of its frame that the hull fills, most degrees
+SURER = ("detail", "log_area", "log_inliers", "fine", "middle", "form", "here", "margin", "margin_typical")
+LESS_SURE = (
+    *("log_chance", "structure", "excess_middle", "excess_form", "excess_coarse"),
+    *("concentrated_middle", "concentrated_form", "elongated", "flat"),
+)
+"""Features of which more never lowers, or never raises, the score: the trees are fitted so."""
 
 
-def features(found: Measured, probable: float) -> dict[str, float]:
-    """A pair and its chance -> the numbers that it is judged by."""
+def features(found: Measured, fit: chance.Fit) -> dict[str, float]:
+    """A pair and how it fits beside the places around -> the numbers that it is judged by."""
+    here, best, typical = (float(np.arctanh(np.clip(z, -0.999, 0.999))) for z in (fit.here, fit.best, fit.typical))
+    compared = {
+        name: value for name, value in asdict(found.compared).items() if name not in ("gain", "brightness", "tint")
+    }
     return {
-        "one": 1.0,
         "detail": found.detail,
         "log_area": float(np.log10(np.clip(found.area, 100, LARGE))),
-        "log_chance": float(np.log10(max(probable, LEAST_CHANCE))),
         "log_inliers": float(np.log10(min(found.inliers, MANY) + 1)),
         "log_energy": float(np.log10(found.energy + 0.1)),
-        "structure": found.compared.structure,
+        "log_chance": float(np.log10(max(fit.probable, LEAST_CHANCE))),
+        "here": here,
+        "margin": here - best,
+        "margin_typical": here - typical,
+        **compared,
+        **asdict(found.shown),
     }
 
 
-def score(found: Measured, probable: float) -> float:
+@dataclass(frozen=True)
+class Trees:
+    """Boosted trees. features: names, in the order that nodes count them; start: logit; trees: lists of nodes, the root first, each
+    (feature, threshold, node if not above, node if above) or, a leaf, (logit,)."""
+
+    features: tuple[str, ...]
+    start: float
+    trees: tuple[tuple[tuple[float, ...], ...], ...]
+
+    def logit(self, values: dict[str, float]) -> float:
+        """-> the sum of the leaves that the values lead to."""
+        at, total = [values[name] for name in self.features], self.start
+        for tree in self.trees:
+            node = tree[0]
+            while len(node) > 1:
+                node = tree[int(node[2] if at[int(node[0])] <= node[1] else node[3])]
+            total += node[0]
+        return total
+
+
+@cache
+def fitted() -> Trees:
+    """What benchmarks/judge.py wrote."""
+    kept = json.loads(FITTED.read_text(encoding="utf-8"))
+    trees = tuple(tuple(tuple(node) for node in tree) for tree in kept["trees"])
+    return Trees(tuple(kept["features"]), kept["start"], trees)
+
+
+def score(found: Measured, fit: chance.Fit) -> float:
     """-> 0..1, how sure a pair is; from LEAST_SCORE on it is reported."""
-    total = sum(WEIGHTS[name] * value for name, value in features(found, probable).items()) - CAUTION
-    return float(1 / (1 + np.exp(-np.clip(total, -50, 50))))
+    return float(1 / (1 + np.exp(-np.clip(fitted().logit(features(found, fit)), -50, 50))))
 
 
 def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Pair | str:
@@ -58,15 +99,15 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     if isinstance(found, str):
         return found
     # The best that chance could make of it: the costly count of places is for those that it could help.
-    if score(found, LEAST_CHANCE) < LEAST_SCORE:
+    if score(found, chance.PERFECT) < LEAST_SCORE:
         return f"alike, but not the same: detail correlates by {found.detail:.2f}"
-    probable = chance.of(figure.gray, found.grown)
-    if probable > config.max_chance:
-        return f"chance {probable:.2g}: other places fit as well"
-    sure = score(found, probable)
+    fit = chance.of(figure.gray, found.grown)
+    if fit.probable > config.max_chance:
+        return f"chance {fit.probable:.2g}: other places fit as well"
+    sure = score(found, fit)
     if sure < LEAST_SCORE:
         return f"score {sure:.2f} is below {LEAST_SCORE}"
-    return _pair(figure, hypothesis, found, probable, sure)
+    return _pair(figure, hypothesis, found, fit.probable, sure)
 
 
 def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Measured | str:
@@ -78,8 +119,8 @@ def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
         return f"area {found.area} px is below {config.min_area}"
     if found.overlap > verify.MOST_OVERLAP:
         return f"the region overlaps its copy by {found.overlap:.0%}: a pattern, moved along itself"
-    if found.detail < least_detail(found.energy):
-        return f"alike, but not the same: detail of {found.energy:.1f} levels correlates by {found.detail:.2f} only"
+    if _is_inset(found):
+        return "an upright frame that shows a part of the figure enlarged: an inset"
     first, second = _panels(figure, found)
     if first != second and _same_place(figure, (first, second), found):
         differ = found.compared
@@ -90,10 +131,13 @@ def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     return found
 
 
-def least_detail(energy: float) -> float:
-    """Levels, how strong the detail is -> the correlation that it has at least between copies: faint detail drowns in what noise and
-    JPEG did afterwards, strong detail does not."""
-    return float(np.clip(0.4 + 0.3 * np.log10(energy + 0.1), 0.0, 0.8))
+def _is_inset(found: Measured) -> bool:
+    """Whether the second region, the larger one, is a frame that shows the first enlarged, upright and unmirrored."""
+    parts = parts_of(found.grown.matrix)
+    upright = abs(parts.turn) < INSET["turn"] and not parts.mirrored
+    hull = cv2.convexHull(cv2.findNonZero(found.second.astype(np.uint8)))
+    width, height = cv2.boundingRect(hull)[2:]
+    return upright and parts.scale >= INSET["scale"] and cv2.contourArea(hull) >= INSET["fill"] * width * height
 
 
 def _pair(figure: Figure, hypothesis: Hypothesis, found: Measured, probable: float, sure: float) -> Pair:

@@ -7,6 +7,7 @@ pixels at whole numbers, as in the manifest of made forgeries.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import cv2
@@ -16,6 +17,8 @@ from forgery_rcnn import rle
 from forgery_rcnn.instances import Instances
 
 FoundBy = Literal["keypoints", "field", "correlation", "panels"]
+GRAIN = (0.8, 2.5)  # px, Gaussian sigmas: what is finer is taken for grain; the neighbourhood that its power is of
+GRAIN_SHARE = 0.628  # of white noise's power is left above the first of them
 Original = Literal["first", "second", "undecided"]
 
 
@@ -37,6 +40,15 @@ class Figure:
     def size(self) -> tuple[int, int]:
         """(H, W), pixels."""
         return int(self.gray.shape[0]), int(self.gray.shape[1])
+
+    @cached_property
+    def grain(self) -> float:
+        """Levels squared: variance of the white noise that the quietest twentieth of the figure may have at most."""
+        detail = self.gray - cv2.GaussianBlur(self.gray, (0, 0), GRAIN[0])
+        power = cv2.GaussianBlur(detail * detail, (0, 0), GRAIN[1])[~self.ignored]
+        if not power.size:
+            return 0.0
+        return float(np.quantile(power[:: max(1, power.size // 200_000)], 0.05)) / GRAIN_SHARE
 
 
 def gray_of(pixels: np.ndarray) -> np.ndarray:

@@ -123,14 +123,20 @@ def _best(
     if whole is not None:
         tried += [whole + [[0, 0, x], [0, 0, y]] for x, y in around]
     own = agreement.band(gray[box[1] : box[3], box[0] : box[2]], *agreement.MIDDLE)
+    power = agreement.local(own * own) + agreement.FLOOR["middle"]
+    at = np.flatnonzero(mask)
 
     def detail(motion: np.ndarray) -> float:
         _, second, inside = agreement.aligned(gray, ignored, motion, box)
-        local, _ = agreement.correlation(own, agreement.band(second, *agreement.MIDDLE), agreement.FLOOR["middle"])
+        other = agreement.band(second, *agreement.MIDDLE)
+        both = agreement.local(own * other).ravel()[at]
+        others = agreement.local(other * other).ravel()[at] + agreement.FLOOR["middle"]
+        alike = both / np.sqrt(power.ravel()[at] * others)
         # The median of places: of one correlation over all, an edge beside the copy would decide.
-        return float(np.median(np.where(inside, local, 0)[mask]))
+        return float(np.median(np.where(inside.ravel()[at], alike, 0)))
 
-    return max(reversed(tried), key=detail)
+    different = {motion.tobytes(): motion for motion in reversed(tried)}
+    return max(different.values(), key=detail)
 
 
 def _region(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, box: Box, seeds: np.ndarray) -> Grown | None:

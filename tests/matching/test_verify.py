@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from forgery_rcnn.matching import regions, verify
+from forgery_rcnn.matching import likeness, regions, verify
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, gray_of, inverse
 from forgery_rcnn.matching.verify import Measured
 from tests.matching.planted import noise_texture
@@ -69,7 +69,7 @@ def test_a_copy_is_measured() -> None:
     assert found.second.sum() == found.area
     assert np.array(found.second_corner).shape == (2,)
     assert found.inliers == len(SEEDS)
-    assert min(found.form, found.middle, found.detail) > 0.8
+    assert min(found.compared.form, found.compared.middle, found.compared.fine) > 1 and found.detail > 0.8
     assert found.energy > 1
     assert found.overlap == 0
 
@@ -203,7 +203,7 @@ def test_alike_structures_with_grain_of_their_own_differ_as_copies_do_not() -> N
     # Not its rim, which is of the surroundings: they differ in everything.
     found = replace(found, mask=cv2.erode(found.mask.astype(np.uint8), np.ones((13, 13), np.uint8)) > 0)
     copy, alike = (
-        verify.compared(figure(np.clip(np.round(p), 0, 255).astype(np.uint8)), NONE, found) for p in (noisy, bent)
+        likeness.of(figure(np.clip(np.round(p), 0, 255).astype(np.uint8)), NONE, found)[0] for p in (noisy, bent)
     )
     assert copy.structure < 0.3
     assert alike.structure > copy.structure + 0.5
