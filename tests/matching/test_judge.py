@@ -240,23 +240,60 @@ def measured() -> Measured:
     return found
 
 
-def test_every_weight_is_of_a_feature_and_the_other_way_round() -> None:
-    values = judge.features(measured(), 1e-6)
-    assert set(values) == set(judge.WEIGHTS)
+AMONG = chance.Fit(1e-6, 0.9, 0.4, 0.2)
+
+
+def test_the_trees_are_of_the_features_and_the_other_way_round() -> None:
+    values = judge.features(measured(), AMONG)
+    assert tuple(values) == judge.fitted().features
+    assert {*judge.SURER, *judge.LESS_SURE} <= set(values)
     assert all(np.isfinite(value) for value in values.values())
-    assert values["one"] == 1
 
 
-def test_a_score_is_a_probability_and_less_chance_never_lowers_it() -> None:
+def test_trees_add_up_the_leaves_that_values_lead_to() -> None:
+    trees = judge.Trees(("a", "b"), 0.5, (((0, 2.0, 1, 2), (-1.0,), (1, 0.0, 3, 4), (10.0,), (20.0,)), ((3.0,),)))
+    for a, b, leaf in ((2.0, 9.0, -1.0), (2.1, 0.0, 10.0), (2.1, 0.1, 20.0)):
+        assert trees.logit({"a": a, "b": b}) == 0.5 + leaf + 3.0
+
+
+def test_a_score_is_a_probability_and_a_better_fit_never_lowers_it() -> None:
     """`judged` counts on the last when it spares itself the count of places."""
     found = measured()
-    scores = [judge.score(found, probable) for probable in (1.0, 0.1, 1e-3, 1e-9, judge.LEAST_CHANCE, 1e-60, 0.0)]
+    fits = [chance.Fit(p, h, b, t) for p, h, b, t in
+            ((1.0, 0.2, 0.2, 0.1), (1e-3, 0.4, 0.2, 0.1), (1e-9, 0.8, 0.2, 0.1), (0.0, 0.9, 0.1, 0.0))]  # fmt: skip
+    scores = [judge.score(found, fit) for fit in (*fits, chance.PERFECT)]
     assert scores == sorted(scores)
     assert all(0 <= value <= 1 for value in scores)
-    assert scores[-1] == scores[-2] == scores[-3]
+
+
+@pytest.mark.parametrize("name", [*judge.SURER, *judge.LESS_SURE])
+def test_the_trees_go_one_way_where_more_can_speak_for_one_side_only(name: str) -> None:
+    values = judge.features(measured(), AMONG)
+    logits = [judge.fitted().logit(values | {name: value}) for value in np.linspace(-6, 6, 60)]
+    assert logits == sorted(logits, reverse=name in judge.LESS_SURE)
 
 
 def test_features_stay_finite_for_the_faintest_region() -> None:
     flat = replace(measured(), energy=0.0, inliers=0, area=1)
-    assert all(np.isfinite(value) for value in judge.features(flat, 0.0).values())
-    assert 0 <= judge.score(flat, 1.0) <= 1
+    assert all(np.isfinite(value) for value in judge.features(flat, chance.PERFECT).values())
+    assert 0 <= judge.score(flat, chance.Fit(1.0, 0.0, 1.0, 1.0)) <= 1
+
+
+def test_an_enlarged_inset_is_no_forgery_but_an_enlarged_blob_may_be() -> None:
+    first = panel(20)
+    inset = cv2.resize(first[20:70, 20:70], (100, 100), interpolation=cv2.INTER_CUBIC)
+    matrix = np.array([[2.0, 0, OFF + 30.5 - 40], [0, 2.0, 40.5 - 40]])
+    seeds = np.float32([[x, y] for x in range(26, 66, 8) for y in range(26, 66, 8)])
+    for shape, words in ((np.ones((100, 100), bool), ("inset",)), (disc(100), ())):
+        second = panel(21)
+        second[40:140, 30:130][shape] = inset[shape]
+        answer = looked_into(two(first, second), hypothesis(matrix, seeds))
+        if words:
+            one_line(answer, *words)
+        else:
+            assert isinstance(answer, Measured), answer
+
+
+def disc(side: int) -> np.ndarray:
+    y, x = np.indices((side, side)) - (side - 1) / 2
+    return np.hypot(x, y) < side / 2
