@@ -35,7 +35,7 @@ INSET = {
 SURER = ("detail", "log_area", "log_inliers", "fine", "middle", "form", "here", "margin", "margin_typical")
 LESS_SURE = (
     *("log_chance", "structure", "excess_middle", "excess_form", "excess_coarse"),
-    *("concentrated_middle", "concentrated_form", "elongated", "flat"),
+    *("concentrated_middle", "concentrated_form", "flat"),
 )
 """Features of which more never lowers, or never raises, the score: the trees are fitted so."""
 

@@ -13,22 +13,24 @@ from forgery_rcnn.matching.agreement import Box
 from forgery_rcnn.matching.pairs import Figure
 from forgery_rcnn.matching.regions import FLAT, Grown
 
-BANDS = {"fine": agreement.DETAIL, "middle": agreement.MIDDLE, "form": agreement.FORM, "coarse": (4.0, 12.0)}
+BANDS = {"middle": agreement.MIDDLE, "form": agreement.FORM, "coarse": (4.0, 12.0)}
 LARGER = (1.2, 4.0)  # px: Gaussian sigmas, the band of structures
 ROUNDING = 0.02  # levels squared, so that two equal sides have a quotient
+ALLOWED = 0.03  # of the power in a band: what resampling and JPEG leave between a copy and its source (a judgement)
 ALIKE = 0.999  # correlations beyond it prove no more
 STRONGEST = 0.1  # share of a region's pixels, those with the steepest gradients
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What tells a copy from something alike: the differences of the two sides.
+    """What tells a copy from something alike: the differences of the two sides. All but the last three are medians over the places
+    of the region: of one number over all, the few pixels of its rim that belong to the surroundings would decide.
 
-    fine, middle, form: Fisher's z of the correlation over all of the region, in bands of ever larger structures; structure: log10 of
-    how much stronger the difference is at the scale of structures than its grain alone explains (between a copy and its source
-    stands noise, about as strong in every band; two alike objects differ in structure); excess_middle, excess_form,
-    excess_coarse: log10 of how much stronger it is there than the figure's own grain, on both sides, explains; gain: |log| of the
-    contrast between them; brightness: |difference| of their means in levels; tint: the same of their colours.
+    fine, middle, form: Fisher's z of the local correlation, in bands of ever larger structures; structure: log10 of how much
+    stronger the difference is at the scale of structures than its grain alone explains (between a copy and its source stands noise,
+    about as strong in every band; two alike objects differ in structure); excess_middle, excess_form, excess_coarse: log10 of
+    how much stronger it is there than the figure's own grain, on both sides, and resampling explain; gain: |log| of the contrast between
+    them; brightness: |difference| of their means in levels; tint: the same of their colours.
     """
 
     fine: float
@@ -48,16 +50,14 @@ class Shown:
     """What a region shows: one edge lies on any other, texture does not.
 
     concentrated_middle, concentrated_form: 0..1, share of the gradients' energy in the steepest tenth of the pixels; along_middle,
-    along_form: 0..1, how far the gradients have one direction; filled: of its upright frame; elongated: 1 or more, longer
-    axis by the shorter; flat: share of its pixels without contrast.
+    along_form: 0..1, how far the gradients have one direction; flat: share of its pixels without contrast. Its outline is not
+    among them: that of planted copies is the planter's.
     """
 
     concentrated_middle: float
     concentrated_form: float
     along_middle: float
     along_form: float
-    filled: float
-    elongated: float
     flat: float
 
 
@@ -69,7 +69,7 @@ def of(figure: Figure, drawn: np.ndarray, grown: Grown) -> tuple[Compared, Shown
     mask = grown.mask & inside
     if not mask.any():
         mask = grown.mask
-    return _compared(figure, grown.matrix, box, (first, second), mask), _shown(first, mask, grown)
+    return _compared(figure, grown, (first, second), mask, box), _shown(first, mask, grown)
 
 
 @cache
@@ -81,36 +81,37 @@ def white(low: float, high: float) -> float:
 
 
 def _compared(
-    figure: Figure, matrix: np.ndarray, box: Box, sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray
+    figure: Figure, grown: Grown, sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray, box: Box
 ) -> Compared:
     """(h, w) float32 twice, the sides in the first one's frame, (h, w) bool, the region."""
-    z, excess = {}, {}
-    for name, (low, high) in BANDS.items():
-        alike, left = _in_band(sides, mask, low, high)
-        z[name] = float(np.arctanh(np.clip(alike, -ALIKE, ALIKE)))
-        excess[name] = float(np.log10((left + ROUNDING) / (2 * figure.grain * white(low, high) + ROUNDING)))
-    structure, grain = (_in_band(sides, mask, *band)[1] + ROUNDING for band in (LARGER, agreement.DETAIL))
+    seen = grown.agreement
+    z = [np.arctanh(np.clip(np.median(m[mask]), -ALIKE, ALIKE)) for m in (seen.detail, seen.middle, seen.form)]
+    excess = {}
+    for name, band in BANDS.items():
+        left, power = _left(sides, mask, band)
+        allowed = 2 * figure.grain * white(*band) + ALLOWED * power + ROUNDING
+        excess[name] = float(np.log10((left + ROUNDING) / allowed))
+    structure, grain = (_left(sides, mask, band)[0] + ROUNDING for band in (LARGER, agreement.DETAIL))
     spread = [float(agreement.band(side, *LARGER)[mask].std()) + 0.1 for side in sides]
     return Compared(
-        fine=z["fine"],
-        middle=z["middle"],
-        form=z["form"],
+        *(float(value) for value in z),
         structure=float(np.log10(structure / grain * white(*agreement.DETAIL) / white(*LARGER))),
         excess_middle=excess["middle"],
         excess_form=excess["form"],
         excess_coarse=excess["coarse"],
         gain=float(abs(np.log(spread[0] / spread[1]))),
         brightness=float(abs(np.median(sides[0][mask]) - np.median(sides[1][mask]))),
-        tint=_tint(figure.pixels, matrix, box, mask),
+        tint=_tint(figure.pixels, grown.matrix, box, mask),
     )
 
 
-def _in_band(sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray, low: float, high: float) -> tuple[float, float]:
-    """-> correlation of the two sides in the region, and the power of what the second does not explain of the first, levels squared."""
-    a, b = (agreement.band(side, low, high)[mask] for side in sides)
-    a, b = a - a.mean(), b - b.mean()
-    aa, bb, ab = float((a * a).mean()), float((b * b).mean()), float((a * b).mean())
-    return ab / float(np.sqrt(aa * bb + 1e-6)), max(aa - ab * ab / (bb + 1e-6), 0.0)
+def _left(sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray, band: tuple[float, float]) -> tuple[float, float]:
+    """-> power, in levels squared, of what the second side does not explain of the first in a band, and of all, where typical."""
+    a, b = (agreement.band(side, *band) for side in sides)
+    explained = float((a[mask] * b[mask]).sum() / (float(np.square(b[mask]).sum()) + 1e-6))
+    powers = (agreement.local(np.square(values))[mask] for values in (a - explained * b, a))
+    left, power = (float(np.median(values)) for values in powers)
+    return left, power
 
 
 def _tint(pixels: np.ndarray, matrix: np.ndarray, box: Box, mask: np.ndarray) -> float:
@@ -126,15 +127,11 @@ def _tint(pixels: np.ndarray, matrix: np.ndarray, box: Box, mask: np.ndarray) ->
 def _shown(first: np.ndarray, mask: np.ndarray, grown: Grown) -> Shown:
     """(h, w) float32, the first side, (h, w) bool, the region."""
     middle, form = (_gradients(agreement.band(first, *BANDS[name]), mask) for name in ("middle", "form"))
-    ys, xs = np.nonzero(grown.mask)
-    axes = np.linalg.eigvalsh(np.cov(np.stack([xs, ys]))) if len(xs) > 2 else np.ones(2)
     return Shown(
         concentrated_middle=middle[0],
         concentrated_form=form[0],
         along_middle=middle[1],
         along_form=form[1],
-        filled=float(len(ys) / ((np.ptp(ys) + 1) * (np.ptp(xs) + 1))),
-        elongated=float(np.sqrt((axes[1] + 1) / (axes[0] + 1))),
         flat=float((grown.agreement.contrast[grown.mask] < FLAT).mean()),
     )
 

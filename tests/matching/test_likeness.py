@@ -81,10 +81,13 @@ def test_one_edge_is_concentrated_and_runs_one_way_and_texture_does_not() -> Non
     assert shown[0].flat > 0.5 > 0.1 > shown[1].flat
 
 
-def test_a_region_knows_its_shape() -> None:
-    figure = scene(1.0)
-    mask = np.zeros((70, 70), bool)
-    mask[30:40, 5:65] = True
-    shown = likeness.of(figure, NONE, region(figure, mask))[1]
-    assert shown.filled == 1
-    assert shown.elongated == pytest.approx(6, rel=0.1)
+def test_a_rim_that_belongs_to_the_surroundings_changes_little() -> None:
+    """A twelfth of the region is no copy."""
+    figure = scene(3.0)
+    y0, x0 = BOX[1] + AWAY, BOX[0] + AWAY
+    gray = figure.gray.copy()
+    gray[y0 : y0 + 6, x0 : x0 + 70] = gray[:6, 140:210]
+    other = Figure(figure.pixels, gray, NONE, figure.panels)
+    (whole, _), (hurt, _) = (likeness.of(f, NONE, region(f)) for f in (figure, other))
+    assert hurt.form > 0.7 * whole.form
+    assert hurt.excess_middle < whole.excess_middle + 0.3
