@@ -217,7 +217,7 @@ def test_the_same_place_within_one_panel_is_not_excused() -> None:
 
 
 def test_other_places_that_fit_as_well_are_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chance, "of", lambda *_: 0.03)
+    monkeypatch.setattr(chance, "of", lambda *_: replace(AMONG, probable=0.03))
     monkeypatch.setattr(judge, "score", lambda *_: 0.9)
     one_line(judged(copied(), COPY), "chance", "0.03")
     found = judged(copied(), COPY, MatchingConfig(max_chance=0.05))
@@ -228,8 +228,8 @@ def test_other_places_that_fit_as_well_are_a_reason(monkeypatch: pytest.MonkeyPa
 def test_a_low_score_is_a_reason(monkeypatch: pytest.MonkeyPatch, sure: float) -> None:
     monkeypatch.setattr(judge, "score", lambda *_: sure)
     one_line(judged(copied(), COPY))
-    monkeypatch.setattr(judge, "score", lambda _, probable: 0.9 if probable <= judge.LEAST_CHANCE else sure)
-    monkeypatch.setattr(chance, "of", lambda *_: 1e-3)
+    monkeypatch.setattr(judge, "score", lambda _, fit: 0.9 if fit == chance.PERFECT else sure)
+    monkeypatch.setattr(chance, "of", lambda *_: replace(AMONG, probable=1e-3))
     one_line(judged(copied(), COPY), "score")
 
 
@@ -279,19 +279,17 @@ def test_features_stay_finite_for_the_faintest_region() -> None:
     assert 0 <= judge.score(flat, chance.Fit(1.0, 0.0, 1.0, 1.0)) <= 1
 
 
-def test_an_enlarged_inset_is_no_forgery_but_an_enlarged_blob_may_be() -> None:
-    first = panel(20)
-    inset = cv2.resize(first[20:70, 20:70], (100, 100), interpolation=cv2.INTER_CUBIC)
-    matrix = np.array([[2.0, 0, OFF + 30.5 - 40], [0, 2.0, 40.5 - 40]])
-    seeds = np.float32([[x, y] for x in range(26, 66, 8) for y in range(26, 66, 8)])
-    for shape, words in ((np.ones((100, 100), bool), ("inset",)), (disc(100), ())):
-        second = panel(21)
-        second[40:140, 30:130][shape] = inset[shape]
-        answer = looked_into(two(first, second), hypothesis(matrix, seeds))
-        if words:
-            one_line(answer, *words)
-        else:
-            assert isinstance(answer, Measured), answer
+@pytest.mark.parametrize("shape", ["frame", "disc"])
+def test_an_enlarged_inset_is_no_forgery_but_an_enlarged_blob_may_be(shape: str) -> None:
+    found = measured()
+    matrix = np.array([[1.8, 0, 20], [0, 1.8, 30]])
+    second = np.ones((100, 120), bool) if shape == "frame" else disc(100)
+    second[40:50, 40:60] = False  # holes do not matter
+    enlarged = replace(found, grown=replace(found.grown, matrix=matrix), second=second)
+    assert judge._is_inset(enlarged) == (shape == "frame")
+    turned = np.array([[0, -1.8, 200], [1.8, 0, 30]])
+    for other in (turned, shift(20, 30)):
+        assert not judge._is_inset(replace(enlarged, grown=replace(found.grown, matrix=other)))
 
 
 def disc(side: int) -> np.ndarray:
