@@ -163,7 +163,7 @@ def tasks(root: Path, corpus: Path) -> list[Task]:
 def names() -> list[str]:
     """Of the features, in the order of a row's values."""
     numbers = (f.name for kind in (Compared, Shown) for f in fields(kind))
-    own = ("detail", "log_area", "log_inliers", "log_chance", "here", "margin", "margin_typical")
+    own = ("detail", "log_area", "log_inliers", "log_energy", "log_chance", "here", "margin", "margin_typical")
     return [*own, *(name for name in numbers if name not in ("gain", "brightness", "tint"))]
 
 

@@ -50,6 +50,7 @@ def features(found: Measured, fit: chance.Fit) -> dict[str, float]:
         "detail": found.detail,
         "log_area": float(np.log10(np.clip(found.area, 100, LARGE))),
         "log_inliers": float(np.log10(min(found.inliers, MANY) + 1)),
+        "log_energy": float(np.log10(found.energy + 0.1)),
         "log_chance": float(np.log10(max(fit.probable, LEAST_CHANCE))),
         "here": here,
         "margin": here - best,
