@@ -93,13 +93,20 @@ def _cut_and_blurred(
     gray: np.ndarray, local: np.ndarray, size: tuple[int, int], sigma: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Blur only what the motion reaches. -> the cut of the image, and the motion into it."""
-    corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]]) @ local[:, :2].T + local[:, 2]
-    low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 8, 0)
-    high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 9, [gray.shape[1], gray.shape[0]])
+    low, high = _reached(gray, local, size, 8)
     if (high - low).min() < 1:
         return gray, local
     cut = cv2.GaussianBlur(gray[low[1] : high[1], low[0] : high[0]], (0, 0), sigma)
     return cut, np.column_stack([local[:, :2], local[:, 2] - low])
+
+
+def _reached(gray: np.ndarray, local: np.ndarray, size: tuple[int, int], margin: int) -> tuple[np.ndarray, np.ndarray]:
+    """-> (2,) x y and (2,) x y exclusive, the part of the image that a motion takes a window of this width and height to, and
+    `margin` px around."""
+    corners = np.array([[0, 0], [size[0], 0], [0, size[1]], size]) @ local[:, :2].T + local[:, 2]
+    low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - margin, 0)
+    high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + margin + 1, [gray.shape[1], gray.shape[0]])
+    return low, high
 
 
 def band(gray: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -136,17 +143,14 @@ def refined(gray: np.ndarray, matrix: np.ndarray, mask: np.ndarray, corner: tupl
     corner = corner[0] + left, corner[1] + top
     (x0, y0), (height, width) = corner, mask.shape
     # Only what the motion reaches, give or take: OpenCV filters all of the image that it is given.
-    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]]) + corner
-    corners = corners @ matrix[:, :2].T + matrix[:, 2]
-    low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 16, 0)
-    high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 17, [gray.shape[1], gray.shape[0]])
+    low, high = _reached(gray, from_corner(matrix, corner), (width, height), 16)
     if (high - low).min() < 1:
         return matrix
     scene = np.ascontiguousarray(gray[low[1] : high[1], low[0] : high[0]])
     template = np.ascontiguousarray(gray[y0 : y0 + height, x0 : x0 + width])
     start = matrix.copy()
     start[:, 2] += matrix[:, :2] @ [x0, y0] - low
-    masks = np.ascontiguousarray(mask).astype(np.uint8), np.ones(scene.shape, np.uint8)
+    masks = mask.astype(np.uint8), np.ones(scene.shape, np.uint8)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-4)
     try:
         _, found = cv2.findTransformECCWithMask(

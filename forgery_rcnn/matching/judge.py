@@ -27,11 +27,8 @@ LEAST_SCORE = 0.5
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
 SAME_PLACE = 0.05  # of a panel's diagonal
-INSET = {
-    "scale": 1.4,
-    "fill": 0.9,
-    "turn": 3.0,
-}  # least enlargement, share of its frame that the hull fills, most degrees
+UPRIGHT = 3.0  # degrees at most
+INSET = {"scale": 1.4, "fill": 0.9}  # least enlargement, least share of its frame that the hull fills
 SURER = ("detail", "log_area", "log_inliers", "fine", "middle", "form", "here", "margin", "margin_typical")
 LESS_SURE = (
     *("log_chance", "structure", "excess_middle", "excess_form", "excess_coarse"),
@@ -134,7 +131,7 @@ def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
 def _is_inset(found: Measured) -> bool:
     """Whether the second region, the larger one, is a frame that shows the first enlarged, upright and unmirrored."""
     parts = parts_of(found.grown.matrix)
-    upright = abs(parts.turn) < INSET["turn"] and not parts.mirrored
+    upright = abs(parts.turn) < UPRIGHT and not parts.mirrored
     hull = cv2.convexHull(cv2.findNonZero(found.second.astype(np.uint8)))
     width, height = cv2.boundingRect(hull)[2:]
     return upright and parts.scale >= INSET["scale"] and cv2.contourArea(hull) >= INSET["fill"] * width * height
@@ -172,5 +169,5 @@ def _same_place(figure: Figure, panels: tuple[int, int], found: Measured) -> boo
     (x0, y0, x1, y1), other = figure.panels[list(panels)].tolist()
     parts = parts_of(found.grown.matrix)
     shift = found.grown.matrix @ [x0, y0, 1] - other[:2]
-    upright = abs(parts.turn) < 3 and abs(parts.scale - 1) < 0.05 and not parts.mirrored
+    upright = abs(parts.turn) < UPRIGHT and abs(parts.scale - 1) < 0.05 and not parts.mirrored
     return upright and bool(np.linalg.norm(shift) < SAME_PLACE * np.hypot(x1 - x0, y1 - y0))

@@ -9,16 +9,23 @@ import cv2
 import numpy as np
 
 from forgery_rcnn.matching import agreement
-from forgery_rcnn.matching.agreement import Box
+from forgery_rcnn.matching.agreement import Agreement, Box
 from forgery_rcnn.matching.pairs import Figure
 from forgery_rcnn.matching.regions import FLAT, Grown
 
-BANDS = {"middle": agreement.MIDDLE, "form": agreement.FORM, "coarse": (4.0, 12.0)}
-LARGER = (1.2, 4.0)  # px: Gaussian sigmas, the band of structures
+BANDS = {
+    "fine": agreement.DETAIL,
+    "middle": agreement.MIDDLE,
+    "larger": (1.2, 4.0),
+    "form": agreement.FORM,
+    "coarse": (4.0, 12.0),
+}  # px: Gaussian sigmas
 ROUNDING = 0.02  # levels squared, so that two equal sides have a quotient
 ALLOWED = 0.03  # of the power in a band: what resampling and JPEG leave between a copy and its source (a judgement)
 ALIKE = 0.999  # correlations beyond it prove no more
 STRONGEST = 0.1  # share of a region's pixels, those with the steepest gradients
+
+Bands = dict[str, tuple[np.ndarray, np.ndarray]]  # (h, w) float32 of both sides, the second brought onto the first
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,10 @@ def of(figure: Figure, drawn: np.ndarray, grown: Grown) -> tuple[Compared, Shown
     mask = grown.mask & inside
     if not mask.any():
         mask = grown.mask
-    return _compared(figure, grown, (first, second), mask, box), _shown(first, mask, grown)
+    bands = {name: (agreement.band(first, *at), agreement.band(second, *at)) for name, at in BANDS.items()}
+    apart = float(abs(np.median(first[mask]) - np.median(second[mask])))
+    tint = _tint(figure.pixels, grown.matrix, box, mask)
+    return _compared(figure.grain, grown.agreement, bands, mask, (apart, tint)), _shown(bands, mask, grown)
 
 
 @cache
@@ -80,34 +90,29 @@ def white(low: float, high: float) -> float:
     return float(np.square(agreement.band(impulse, low, high)).sum())
 
 
-def _compared(
-    figure: Figure, grown: Grown, sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray, box: Box
-) -> Compared:
-    """(h, w) float32 twice, the sides in the first one's frame, (h, w) bool, the region."""
-    seen = grown.agreement
+def _compared(grain: float, seen: Agreement, bands: Bands, mask: np.ndarray, light: tuple[float, float]) -> Compared:
+    """The figure's grain, the local correlations, the sides in each band, (h, w) bool, the region; brightness and tint."""
     z = [np.arctanh(np.clip(np.median(m[mask]), -ALIKE, ALIKE)) for m in (seen.detail, seen.middle, seen.form)]
-    excess = {}
-    for name, band in BANDS.items():
-        left, power = _left(sides, mask, band)
-        allowed = 2 * figure.grain * white(*band) + ALLOWED * power + ROUNDING
-        excess[name] = float(np.log10((left + ROUNDING) / allowed))
-    structure, grain = (_left(sides, mask, band)[0] + ROUNDING for band in (LARGER, agreement.DETAIL))
-    spread = [float(agreement.band(side, *LARGER)[mask].std()) + 0.1 for side in sides]
+    left = {name: _left(sides, mask) for name, sides in bands.items()}
+    excess = []
+    for name in ("middle", "form", "coarse"):
+        rest, power = left[name]
+        allowed = 2 * grain * white(*BANDS[name]) + ALLOWED * power + ROUNDING
+        excess.append(float(np.log10((rest + ROUNDING) / allowed)))
+    larger, fine = (left[name][0] + ROUNDING for name in ("larger", "fine"))
+    spread = [float(side[mask].std()) + 0.1 for side in bands["larger"]]
     return Compared(
         *(float(value) for value in z),
-        structure=float(np.log10(structure / grain * white(*agreement.DETAIL) / white(*LARGER))),
-        excess_middle=excess["middle"],
-        excess_form=excess["form"],
-        excess_coarse=excess["coarse"],
-        gain=float(abs(np.log(spread[0] / spread[1]))),
-        brightness=float(abs(np.median(sides[0][mask]) - np.median(sides[1][mask]))),
-        tint=_tint(figure.pixels, grown.matrix, box, mask),
+        float(np.log10(larger / fine * white(*BANDS["fine"]) / white(*BANDS["larger"]))),
+        *excess,
+        float(abs(np.log(spread[0] / spread[1]))),
+        *light,
     )
 
 
-def _left(sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray, band: tuple[float, float]) -> tuple[float, float]:
+def _left(sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray) -> tuple[float, float]:
     """-> power, in levels squared, of what the second side does not explain of the first in a band, and of all, where typical."""
-    a, b = (agreement.band(side, *band) for side in sides)
+    a, b = sides
     explained = float((a[mask] * b[mask]).sum() / (float(np.square(b[mask]).sum()) + 1e-6))
     powers = (agreement.local(np.square(values))[mask] for values in (a - explained * b, a))
     left, power = (float(np.median(values)) for values in powers)
@@ -124,9 +129,9 @@ def _tint(pixels: np.ndarray, matrix: np.ndarray, box: Box, mask: np.ndarray) ->
     return float(np.abs(means[0] - means[1]).max())
 
 
-def _shown(first: np.ndarray, mask: np.ndarray, grown: Grown) -> Shown:
-    """(h, w) float32, the first side, (h, w) bool, the region."""
-    middle, form = (_gradients(agreement.band(first, *BANDS[name]), mask) for name in ("middle", "form"))
+def _shown(bands: Bands, mask: np.ndarray, grown: Grown) -> Shown:
+    """The sides in each band, (h, w) bool, the region."""
+    middle, form = (_gradients(bands[name][0], mask) for name in ("middle", "form"))
     return Shown(
         concentrated_middle=middle[0],
         concentrated_form=form[0],
