@@ -2,13 +2,14 @@
 
 PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/judge.py HOSTS CORPUS docs/results/judge.md     (some 15 minutes)
 
-Copies are planted in half of the hosts (the other half is benchmarks/matching.py's), and lookalikes, which are no copies; the
-same hosts are looked through untouched but re-encoded, and so are forged and authentic figures of the corpus's training
-part. Every motion that the finder proposes is measured; one is true where its two regions cover the truth with a pixel F1 of
-0.4 or more; right motions with less are left out. Gradient boosting (scikit-learn's, by histograms), monotonic where more of a
-feature can only speak for a copy or against it; each image with equal weight, lookalikes with three times as much. The
-logits are moved so that, with trees that have not seen the host, 3 % of the untouched images and 15 % of the lookalikes at
-most have a pair with a score of 0.5. Writes forgery_rcnn/matching/judge.json.
+Copies are planted in half of the hosts (the other half is benchmarks/matching.py's), four more in each photograph, and
+lookalikes, which are no copies; the same hosts are looked through untouched but re-encoded, and so are forged and authentic
+figures of the corpus's training part. Every motion that the finder proposes is measured; one is true where its two regions
+cover the truth with a pixel F1 of 0.4 or more; right motions with less are left out. Gradient boosting (scikit-learn's, by
+histograms), monotonic where more of a feature can only speak for a copy or against it; each image with equal weight,
+lookalikes with three times as much. The logits are moved so that, with trees that have not seen the host, 3 % of the
+untouched images and 15 % of the lookalikes at most have a pair with a score of 0.5. Writes
+forgery_rcnn/matching/judge.json.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import zlib
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import zip_longest
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,19 +28,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import planting
-from matching_cases import AREAS, LONGEST, TWINS, hosts
+from matching_cases import AREAS, LONGEST, PHOTOGRAPHS, TWINS, hosts
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import GroupKFold
 
 from forgery_rcnn.data import images, masks
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.matching import chance, finder, judge, motions
-from forgery_rcnn.matching.likeness import Compared, Shown
 from forgery_rcnn.matching.pairs import Hypothesis
 from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
 
 PLANTED, CLEAN, ALIKE, FIGURES = 200, 220, 90, 130
+MORE = 4  # times that each photograph gets another copy: sharp ones are few among the hosts
 UNTOUCHED = ("clean", "authentic")
 KINDS = ("planted", "clean", "alike", "forged", "authentic")
 TRUE, ALARMS, ALIKE_ALARMS = 0.4, 0.03, 0.15
@@ -64,10 +65,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Row:
-    """One motion: its image, the numbers of judge.features, whether it is true, and who proposed it."""
+    """One motion: its image, judge.features of it, whether it is true, and who proposed it."""
 
     task: Task
-    values: tuple[float, ...]
+    features: dict[str, float]
     true: int
     found_by: str
 
@@ -119,8 +120,7 @@ def rows(task: Task) -> list[Row] | None:
         overlap = _f1(measured, truth)
         if overlap < TRUE and motion is not None and _right(hypothesis, motion):
             continue
-        values = tuple(judge.features(measured, fit).values())
-        found.append(Row(task, values, int(overlap >= TRUE), hypothesis.found_by))
+        found.append(Row(task, judge.features(measured, fit), int(overlap >= TRUE), hypothesis.found_by))
     return found
 
 
@@ -157,19 +157,17 @@ def tasks(root: Path, corpus: Path) -> list[Task]:
         authentic = corpus / "train_images" / "authentic" / f"{case}.png"
         if authentic.is_file():
             out.append(Task("authentic", authentic, None, len(out)))
-    return out
+    photographs = hosts(root, "fitting")[PHOTOGRAPHS]
+    return out + [Task("planted", path, None, len(out) + i) for i, path in enumerate(photographs * MORE)]
 
 
-def names() -> list[str]:
-    """Of the features, in the order of a row's values."""
-    numbers = (f.name for kind in (Compared, Shown) for f in fields(kind))
-    own = ("detail", "log_area", "log_inliers", "log_energy", "log_chance", "here", "margin", "margin_typical")
-    return [*own, *(name for name in numbers if name not in ("gain", "brightness", "tint"))]
+def values(found: list[Row]) -> np.ndarray:
+    """-> (N, features)."""
+    return np.array([list(row.features.values()) for row in found])
 
 
 def fitted(found: list[Row]) -> HistGradientBoostingClassifier:
     """-> trees of the rows, each image with equal weight."""
-    values, true = np.array([row.values for row in found]), np.array([row.true for row in found])
     per_image = Counter((row.task.number, row.true) for row in found)
     weight = np.array([1 / per_image[row.task.number, row.true] for row in found])
     weight *= [ALIKE_WEIGHT if row.task.kind == "alike" else 1.0 for row in found]
@@ -181,14 +179,14 @@ def fitted(found: list[Row]) -> HistGradientBoostingClassifier:
         min_samples_leaf=25,
         l2_regularization=3,
         max_features=0.5,
-        monotonic_cst=[ways.get(name, 0) for name in names()],
+        monotonic_cst=[ways.get(name, 0) for name in found[0].features],
         random_state=SEED,
     )
-    return model.fit(values, true, sample_weight=weight / weight.mean())
+    return model.fit(values(found), [row.true for row in found], sample_weight=weight / weight.mean())
 
 
-def kept(model: HistGradientBoostingClassifier, moved: float) -> dict[str, object]:
-    """Trees and what is added to their logits -> what judge.Trees reads."""
+def kept(model: HistGradientBoostingClassifier, names: list[str], moved: float) -> dict[str, object]:
+    """Trees, their features and what is added to their logits -> what judge.Trees reads."""
     trees = []
     for (one,) in model._predictors:  # scikit-learn has no public way to them
         nodes = []
@@ -196,12 +194,12 @@ def kept(model: HistGradientBoostingClassifier, moved: float) -> dict[str, objec
             branch = [int(node["feature_idx"]), float(node["num_threshold"]), int(node["left"]), int(node["right"])]
             nodes.append([round(float(node["value"]), 6)] if node["is_leaf"] else branch)
         trees.append(nodes)
-    return {"features": names(), "start": float(model._baseline_prediction.item()) + moved, "trees": trees}
+    return {"features": names, "start": float(model._baseline_prediction.item()) + moved, "trees": trees}
 
 
 def importance(model: HistGradientBoostingClassifier) -> list[float]:
     """-> of each feature its share of what all splits gain."""
-    gains = np.zeros(len(names()))
+    gains = np.zeros(model.n_features_in_)
     for (one,) in model._predictors:
         inner = one.nodes[one.nodes["is_leaf"] == 0]
         np.add.at(gains, inner["feature_idx"], inner["gain"])
@@ -239,10 +237,11 @@ def alarms_above(
 
 def held_out(found: list[Row]) -> np.ndarray:
     """-> (N,) logits, each of a model that has not seen the row's host."""
-    values, groups = np.array([row.values for row in found]), [zlib.crc32(row.task.group.encode()) for row in found]
+    groups = [zlib.crc32(row.task.group.encode()) for row in found]
     logits = np.zeros(len(found))
-    for train, test in GroupKFold(FOLDS).split(values, groups=groups):
-        logits[test] = fitted([found[i] for i in train]).decision_function(values[test])
+    everything = values(found)
+    for train, test in GroupKFold(FOLDS).split(everything, groups=groups):
+        logits[test] = fitted([found[i] for i in train]).decision_function(everything[test])
     return logits
 
 
@@ -254,7 +253,9 @@ def text(
     lines = ["# How the twin finder judges", "", __doc__.split("\n\n")[2].replace("\n", " "), ""]
     lines += [f"Images: {counts}. {len(found)} motions, {sum(row.true for row in found)} true.", ""]
     lines += ["| feature | share of what the splits gain |", "|---|---:|"]
-    lines += [f"| {name} | {share:.1%} |" for share, name in sorted(zip(shares, names(), strict=True), reverse=True)]
+    lines += [
+        f"| {name} | {share:.1%} |" for share, name in sorted(zip(shares, found[0].features, strict=True), reverse=True)
+    ]
     lines += ["", "Held out (folds by host), images that have a pair; the last line is what is written.", ""]
     lines += ["| untouched | planted copies | forged figures | lookalikes |", "|---:|---:|---:|---:|"]
     at = [alarms_above(found, logits, images_of, UNTOUCHED, share) for share in (0.01, 0.02, 0.03, 0.05)]
@@ -276,7 +277,9 @@ def main(arguments: list[str]) -> int:
     logits, model = held_out(found), fitted(found)
     limits = ((UNTOUCHED, ALARMS), (("alike",), ALIKE_ALARMS))
     least = max(alarms_above(found, logits, images_of, kinds, share) for kinds, share in limits)
-    judge.FITTED.write_text(json.dumps(kept(model, -least), separators=(",", ":")) + "\n", encoding="utf-8")
+    judge.FITTED.write_text(
+        json.dumps(kept(model, list(found[0].features), -least), separators=(",", ":")) + "\n", encoding="utf-8"
+    )
     lines = text(found, images_of, importance(model), logits, least)
     page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
