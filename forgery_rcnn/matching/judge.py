@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import chance, origin, verify
+from forgery_rcnn.matching import chance, motions, origin, verify
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair, parts_of
 from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
@@ -28,6 +28,10 @@ CHANNELS = 12.0  # levels of tint from which two panels show different stains
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
 SAME_PLACE = 0.05  # of a panel's diagonal
 UPRIGHT = 3.0  # degrees at most
+STILL, AXIS = (
+    6.0,
+    0.25,
+)  # px a motion moves what it leaves in place; least share of a region's extent along a mirror's axis
 INSET = {"scale": 1.4, "fill": 0.9}  # least enlargement, least share of its frame that the hull fills
 SURER = ("detail", "log_area", "log_inliers", "fine", "middle", "form", "here", "margin", "margin_typical")
 LESS_SURE = (
@@ -119,6 +123,8 @@ def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     if _is_inset(found):
         return "an upright frame that shows a part of the figure enlarged: an inset"
     first, second = _panels(figure, found)
+    if first == second and _is_symmetric(found):
+        return "mirrored about an axis at which its two sides meet: a symmetric object"
     if first != second and _same_place(figure, (first, second), found):
         differ = found.compared
         if differ.tint > CHANNELS:
@@ -135,6 +141,17 @@ def _is_inset(found: Measured) -> bool:
     hull = cv2.convexHull(cv2.findNonZero(found.second.astype(np.uint8)))
     width, height = cv2.boundingRect(hull)[2:]
     return upright and parts.scale >= INSET["scale"] and cv2.contourArea(hull) >= INSET["fill"] * width * height
+
+
+def _is_symmetric(found: Measured) -> bool:
+    """Whether a mirrored motion leaves in place where its sides meet: halves of one object. A copy would lie elsewhere."""
+    grown = found.grown
+    if not parts_of(grown.matrix).mirrored:
+        return False
+    y, x = np.nonzero(grown.mask)
+    points = np.stack([x, y], axis=1) + np.array(grown.corner, float)
+    still = points[np.linalg.norm(motions.moved(grown.matrix, points) - points, axis=1) < STILL]
+    return len(still) > 0 and bool(np.hypot(*np.ptp(still, axis=0)) >= AXIS * np.hypot(*np.ptp(points, axis=0)))
 
 
 def _pair(figure: Figure, hypothesis: Hypothesis, found: Measured, probable: float, sure: float) -> Pair:

@@ -292,6 +292,19 @@ def test_an_enlarged_inset_is_no_forgery_but_an_enlarged_blob_may_be(shape: str)
         assert not judge._is_inset(replace(enlarged, grown=replace(found.grown, matrix=other)))
 
 
+@pytest.mark.parametrize("gap", [0, 60])
+def test_halves_of_a_symmetric_object_are_no_copies_but_a_mirrored_copy_beside_is_one(gap: int) -> None:
+    half, width = panel(0), 2 * WIDTH + gap
+    between = noise_texture(2, 5, 180)[:HEIGHT, :gap]
+    pixels = np.concatenate([half, between, half[:, ::-1]], axis=1)
+    figure = Figure(pixels, gray_of(pixels), np.zeros((HEIGHT, width), bool), np.array([[0, 0, width, HEIGHT]]))
+    told = judged(figure, hypothesis(np.array([[-1.0, 0, width - 1], [0, 1, 0]]), GRID))
+    if gap:
+        assert isinstance(told, Pair)
+    else:
+        assert isinstance(told, str) and "symmetric object" in told
+
+
 def disc(side: int) -> np.ndarray:
     y, x = np.indices((side, side)) - (side - 1) / 2
     return np.hypot(x, y) < side / 2
