@@ -221,6 +221,7 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     3
     """
     hints = get_type_hints(kind)
+    values = getattr(kind, "of_older", dict)(values)
     unknown = sorted(set(values) - set(hints))
     require(not unknown, f"{kind.__name__} has no setting {', '.join(unknown)}; it has {', '.join(hints)}")
     return kind(**{name: _typed(hints[name], value) for name, value in values.items()})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from forgery_rcnn.errors import require
 from forgery_rcnn.matching_config import MatchingConfig
 
+Stem = Literal["rgb", "srm", "bayar", "noise", "dct", "fft", "similarity"]
 MaskLoss = Literal["bce", "dice", "dice_batch", "focal", "tversky", "lovasz", "boundary"]
 
 
@@ -63,8 +64,13 @@ class ModelConfig:
     dense: DenseConfig = field(default_factory=DenseConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     """matcher, and extra_proposals."""
-    stem: Literal["rgb", "similarity"] = "rgb"
-    """mask_rcnn: similarity adds a fourth channel to the input, how well each place is found elsewhere in the image."""
+    stems: tuple[Stem, ...] = ("rgb",)
+    """mask_rcnn: what it sees, at image_size. rgb: the colours; srm: residuals of fixed high-pass filters; bayar: of filters
+    that are learned; noise: what a denoiser takes off; dct: the JPEG grid and what is left of its coefficients; fft: bands
+    of the spectrum around each place; similarity: how well each place is found elsewhere in the image, which takes long."""
+    stem_fusion: Literal["early", "pyramid"] = "early"
+    """early: the stems beside rgb join after the first convolution; pyramid: they have a small network of their own, which
+    joins the backbone's stages below the pyramid. Either way they have no weight at first, unless rgb is left out."""
     extra_proposals: Literal["none", "matcher", "matcher_always"] = "none"
     """mask_rcnn: the twin finder's regions join the RPN's proposals in prediction; matcher_always: in training too, which
     takes its time for every image of every step."""
@@ -98,11 +104,7 @@ class ModelConfig:
             self.arch != "mask_rcnn" or self.fit == "long_side",
             "model.fit native is for models that give a map; mask_rcnn takes images fitted to image_size: use long_side",
         )
-        require(
-            self.arch == "mask_rcnn" or (self.stem, self.extra_proposals) == ("rgb", "none"),
-            f"model.stem {self.stem} and model.extra_proposals {self.extra_proposals} are for mask_rcnn, not {self.arch}; "
-            "leave them out",
-        )
+        self._check_extras()
         require(
             self.weights != "coco" or (self.arch, self.backbone) == ("mask_rcnn", "resnet50"),
             f"model.weights coco exists for mask_rcnn on resnet50, not {self.arch} on {self.backbone}: "
@@ -133,6 +135,33 @@ class ModelConfig:
             "mask_pool",
         ):
             require(getattr(self, name) >= 1, f"model.{name} is {getattr(self, name)}; use at least 1")
+
+    def _check_extras(self) -> None:
+        known = get_args(Stem)
+        require(
+            bool(self.stems) and len(set(self.stems)) == len(self.stems) and set(self.stems) <= set(known),
+            f"model.stems is {self.stems}; name some of {' '.join(known)}, each once",
+        )
+        require(
+            self.stem_fusion == "early" or "rgb" in self.stems,
+            f"model.stem_fusion pyramid joins stems to what a backbone makes of rgb, which model.stems {self.stems} leaves out: "
+            "add rgb, or use early",
+        )
+        require(
+            self.arch == "mask_rcnn" or (self.stems, self.extra_proposals) == (("rgb",), "none"),
+            f"model.stems {self.stems} and model.extra_proposals {self.extra_proposals} are for mask_rcnn, not {self.arch}; "
+            "leave them out",
+        )
+
+    @staticmethod
+    def of_older(values: dict[str, Any]) -> dict[str, Any]:
+        """Settings as files hold them -> as they are called now: `stem` rgb became `stems`. Raises InputError for similarity,
+        which was a channel of the first convolution."""
+        stem = values.get("stem", "rgb")
+        require(
+            stem == "rgb", f"model.stem {stem}: weights from before model.stems; train anew, --model.stems rgb {stem}"
+        )
+        return {name: value for name, value in values.items() if name != "stem"}
 
     @property
     def scaled_to(self) -> int:

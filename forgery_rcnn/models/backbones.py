@@ -15,14 +15,14 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.models import forensic
+from forgery_rcnn.models.stems import fusion
 
 STRIDES = (4, 8, 16, 32)
 
 
 def build(config: ModelConfig) -> nn.Module:
-    """The backbone that `config.backbone` names, with its pyramid; ImageNet weights where `config.weights` is imagenet. With
-    config.stem similarity it takes a fourth channel, to which it gives no weight yet.
+    """The backbone that `config.backbone` names, with its pyramid; ImageNet weights where `config.weights` is imagenet. It
+    takes the channels of config.stems; those beside rgb have no weight yet.
 
     Raises InputError for an unknown name or weights that cannot be had.
     """
@@ -34,9 +34,7 @@ def build(config: ModelConfig) -> nn.Module:
         raise InputError(
             f"model.backbone {config.backbone!r}: use one of {', '.join(_TORCHVISION)}, or timm:NAME, e.g. timm:convnext_tiny"
         )
-    if config.stem == "similarity":
-        forensic.widen(backbone)
-    return backbone
+    return fusion.stemmed(backbone, config)
 
 
 def norm_of(config: ModelConfig) -> str:
@@ -138,9 +136,8 @@ class TimmPyramid(nn.Module):
 
 
 def stages(backbone: nn.Module, x: Tensor) -> OrderedDict[str, Tensor]:
-    """A backbone made here and (B, C, h, w) float -> what its body hands to the pyramid: {'0'..'3'}: (B, C, h/4.., w/4..)."""
-    found = backbone.body(x)
-    return found if isinstance(found, dict) else OrderedDict((str(level), f) for level, f in enumerate(found))
+    """A backbone made here and (B, C, h, w) float -> what is handed to the pyramid: {'0'..'3'}: (B, C, h/4.., w/4..)."""
+    return backbone.stages(x) if isinstance(backbone, fusion.Stemmed) else fusion.named(backbone.body(x))
 
 
 def _require_any_size(name: str, body: nn.Module) -> None:

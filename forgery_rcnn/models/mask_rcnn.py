@@ -22,7 +22,7 @@ from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.data import images as reader
 from forgery_rcnn.instances import Prediction
 from forgery_rcnn.matching import finder
-from forgery_rcnn.models import backbones, contrast, forensic, matcher
+from forgery_rcnn.models import backbones, contrast, matcher
 from forgery_rcnn.models.paste import paste
 from forgery_rcnn.models.segmenter import Segmenter
 
@@ -80,11 +80,12 @@ class MaskRCNN(Segmenter):
 
     def batched(self, images: Sequence[Tensor]) -> ImageList:
         """(3, h, w) uint8 images -> normalised, zero-padded (B, C, h', w') float32 channels-last, h' and w' multiples of 32;
-        C is 3, or 4 with config.stem similarity."""
-        scaled = [image.to(self.device).float() / 255 for image in images]
-        normal = [self.transform.normalize(image) for image in scaled]
-        if self.config.stem == "similarity":
-            normal = [torch.cat([n, forensic.similarity(image)]) for n, image in zip(normal, scaled, strict=True)]
+        C is 3, or the channels of config.stems, each 0 beyond the image."""
+        levels = [image.to(self.device).float() for image in images]
+        normal = [self.transform.normalize(image / 255) for image in levels]
+        stem = getattr(self.backbone, "stem", None)
+        if stem is not None:
+            normal = [stem.seen(image, colours) for image, colours in zip(levels, normal, strict=True)]
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
         batch = self.transform.batch_images(normal, size_divisible=32)
         return ImageList(batch.contiguous(memory_format=torch.channels_last), sizes)

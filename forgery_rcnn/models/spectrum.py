@@ -61,11 +61,11 @@ def frequencies(side: int, device: torch.device | None = None) -> Tensor:
     return torch.stack([along[:, None].expand(side, side), along.expand(side, side)])
 
 
-def local(grey: Tensor) -> Tensor:
+def local(grey: Tensor, step: int = 1) -> Tensor:
     """(B, 1, h, w) float32 grey levels -> (B, 40, h, w) float32, ln(1 + |F|) of the 8 x 8 pixels around each pixel (three
     before it, four after it) under a Hann window. Channel 5 * k + l: k / 8 cycles per pixel down, l / 8 across, k above 4
     standing for k - 8; all but channel 0 are without the window's mean, which would leak into the frequencies beside 0.
-    Edges are repeated, so what `batched` appends changes nothing."""
+    Edges are repeated, so what `batched` appends changes nothing. step: only every so many rows and columns, from the first."""
     before, after = (WINDOW - 1) // 2, WINDOW // 2
     # TF32, the default of convolutions on GPUs, rounds by 0.1 grey levels in a bright place: more than what is looked for.
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)
@@ -73,7 +73,7 @@ def local(grey: Tensor) -> Tensor:
         edged = functional.pad(grey.float(), (before, after, before, after), mode="replicate")
         answers = _answers(grey.device)
         waves = torch.cat([answers.real, answers.imag]).view(2 * BINS, 1, WINDOW, WINDOW)
-        power = functional.conv2d(edged, waves).square_()
+        power = functional.conv2d(edged, waves, stride=step).square_()
         return (power[:, :BINS] + power[:, BINS:]).sqrt_().log1p_()
 
 

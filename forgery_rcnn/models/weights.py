@@ -20,9 +20,11 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from forgery_rcnn.config import ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.models import forensic, matcher, zoo
+from forgery_rcnn.models import matcher, zoo
 from forgery_rcnn.models.backbones import download, norm_of
+from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.segmenter import Segmenter
+from forgery_rcnn.models.stems import fusion
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "weights"
@@ -176,17 +178,20 @@ def load(name: str | None, bare: ModelConfig) -> Restored:
 
 
 def start(model: Segmenter) -> None:
-    """Give a fresh model the weights its configuration starts from: coco, or a file; none and imagenet are built in."""
+    """Give a fresh model the weights its configuration starts from: coco, or a file; none and imagenet are built in. Stems
+    may differ: see fusion.carried."""
     source = model.config.weights
     if source in ("none", "imagenet"):
         return
     if source == "coco":
         weights = MaskRCNN_ResNet50_FPN_Weights.COCO_V1
         state = download("mask R-CNN resnet50 COCO", lambda: weights.get_state_dict(progress=True, check_hash=True))
-        fit(model, state, Path(weights.url.rsplit("/", 1)[-1]), drop=PREDICTORS)
+        fit(model, fusion.carried(state, model.backbone), Path(weights.url.rsplit("/", 1)[-1]), drop=PREDICTORS)
         return
     path = resolve(source)
     state = model_part(_tensors(path))
+    if isinstance(model, MaskRCNN):
+        state = fusion.carried(state, model.backbone)
     own = model.state_dict()
     other_head = [
         p for p in PREDICTORS if any(k.startswith(p) and k in own and own[k].shape != v.shape for k, v in state.items())
@@ -208,13 +213,14 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def fit(model: Segmenter, state: Mapping[str, Tensor], path: Path, drop: tuple[str, ...]) -> None:
-    """Load `state` into `model`, all of it but the prefixes in `drop`; a stem of 3 channels fits into one of 4 and back.
+    """Load `state` into `model`, all of it but the prefixes in `drop`.
 
     Raises InputError, one line, if it does not fit.
     """
     state = {name: tensor for name, tensor in state.items() if not (drop and name.startswith(drop))}
     own = model.state_dict()
-    state = {name: forensic.fitting(tensor, own.get(name)) for name, tensor in state.items()}
+    if isinstance(model, MaskRCNN):
+        state = fusion.renamed(state, model.backbone)
     misshapen = [name for name, tensor in state.items() if name in own and own[name].shape != tensor.shape]
     try:
         found = nn.Module.load_state_dict(model, {n: t for n, t in state.items() if n not in misshapen}, strict=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,18 +13,23 @@ import torch
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.data.dataset import target_of
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.model_config import Stem
 from forgery_rcnn.models import weights, zoo
 from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.models.weights import Restored
 
 BACKBONES = {"combined": "convnext_tiny"}
+STEMS = {"mask_rcnn, stems early": "early", "mask_rcnn, stems in the pyramid": "pyramid"}
 
 
-@pytest.fixture(scope="module", params=sorted(zoo.CONSTRUCTORS))
+@pytest.fixture(scope="module", params=[*sorted(zoo.CONSTRUCTORS), *STEMS])
 def model(request: pytest.FixtureRequest, tiny_model: ModelConfig) -> Segmenter:
     torch.manual_seed(0)
-    backbone = BACKBONES.get(request.param, tiny_model.backbone)
-    return zoo.build(weights.settled(replace(tiny_model, arch=request.param, backbone=backbone)))
+    arch = request.param.split(",")[0]
+    config = replace(tiny_model, arch=arch, backbone=BACKBONES.get(arch, tiny_model.backbone))
+    if request.param in STEMS:
+        config = replace(config, stems=get_args(Stem), stem_fusion=STEMS[request.param])
+    return zoo.build(weights.settled(config))
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
-"""What the first convolution sees beside the colours: how well each place of the image is found elsewhere in it."""
+"""Similarity: how well each place of the image is found elsewhere in it (copy-move).
+
+After Wu, Abd-Almageed & Natarajan, BusterNet, ECCV 2018, whose self-correlation is of learned features; here of pixels.
+"""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-COLOURS = 3
 PATCH = 7  # cells, side of the square that is compared
 DETAIL = 2  # cells, radius of the mean that is taken off: what is left tells places apart
 FAR = 8  # cells, on either axis: nearer places overlap, and resemble each other in any image
@@ -16,7 +18,7 @@ ROWS = 1024  # places compared with all others at a time
 
 
 def similarity(image: Tensor, step: int = 4) -> Tensor:
-    """(3, h, w) float in 0..1 -> (1, h, w) float32 in 0..1: by how much the detail around each place correlates better with
+    """(3, h, w) float grey levels -> (1, h, w) float32 in 0..1: by how much the detail around each place correlates better with
     that around its best twin, anywhere in the image that is not near it, than with that around its tenth best.
 
     At one cell for each `step` x `step` pixels; without rotation, scale, or gradient. Cost grows by (h w)^2 / step^4.
@@ -24,7 +26,7 @@ def similarity(image: Tensor, step: int = 4) -> Tensor:
     height, width = image.shape[-2:]
     with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
         cells = functional.interpolate(
-            image.float().mean(dim=0)[None, None],
+            image.float().mean(dim=0)[None, None] / 255,
             size=(-(-height // step), -(-width // step)),
             mode="area",
         )
@@ -55,23 +57,3 @@ def _ahead(descriptors: Tensor, width: int) -> Tensor:
         out.append(products.masked_fill_(near, 0).topk(min(RIVALS, len(descriptors)), dim=1).values)
     best = torch.cat(out)
     return best[:, 0] - best[:, -1]
-
-
-def widen(backbone: nn.Module) -> None:
-    """Give the first convolution a fourth input channel, in place, with weights 0: what comes out stays the same at first."""
-    for layer in backbone.modules():
-        if isinstance(layer, nn.Conv2d) and layer.in_channels == COLOURS and layer.groups == 1:
-            break
-    weight = fitting(layer.weight.detach(), layer.weight.new_zeros(len(layer.weight), COLOURS + 1, *layer.kernel_size))
-    layer.weight, layer.in_channels = nn.Parameter(weight), COLOURS + 1
-
-
-def fitting(tensor: Tensor, own: Tensor | None) -> Tensor:
-    """Weights of a first convolution for colours alone -> for those of 4 channels, the fourth 0; or back, it is left out.
-
-    `own`: the tensor that is to be replaced; where both have as many channels, or are no such weights, `tensor` as it is.
-    """
-    if own is None or tensor.ndim != 4 or own.ndim != 4 or {tensor.shape[1], own.shape[1]} != {COLOURS, COLOURS + 1}:
-        return tensor
-    more = tensor.new_zeros(len(tensor), 1, *tensor.shape[2:])
-    return torch.cat([tensor, more], dim=1) if tensor.shape[1] == COLOURS else tensor[:, :COLOURS]
