@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from forgery_rcnn.engine import freezing
 
 HEADS = (
+    "backbone.stem",
     "backbone.fpn",
     "rpn",
     "roi_heads.box_head",
