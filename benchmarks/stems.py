@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What each forensic stem tells of forged cells by itself, at full size and scaled down to 512 px.
 
-python3 benchmarks/stems.py docs/results/stems.md data/corpus600     (4 minutes)
+python3 benchmarks/stems.py docs/results/stems.md data/corpus600     (some ten minutes, most of it similarity)
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from forgery_rcnn.models.stems.bayar import Bayar
 FIGURES, CELL, SIDE = 60, 16, 512
 SIDES = 540, 1400  # long sides: scaled down to 512 px, but no more than needed at full size
 NOTE = f"""\
-*AUC*: forged against other cells of {CELL} x {CELL} px (three quarters forged; not at all, and in no source of a copy) within a
+AUC of forged against other cells of {CELL} x {CELL} px (three quarters forged; not at all, and in no source of a copy) within a
 figure, mean of the figures, 95 % interval: a logistic probe on the means and deviations of a stem's channels in a cell,
-standardised within the figure, and on how far these are from 0, fitted on figures of other hosts. Made figures of a corpus, no host twice, long side {SIDES[0]} to
-{SIDES[1]} px. *moved*: pixels from elsewhere in the figure; *made*: spliced in, removed, retouched. What a linear probe sees of
-cells, not what a network makes of them; bayar is not trained. Similarity takes a minute an image at full size."""
+standardised within the figure, and on how far these are from 0, fitted on figures of other hosts. Made figures of a
+corpus, no host twice, long side {SIDES[0]} to {SIDES[1]} px. *moved*: pixels from elsewhere in the figure; *made*: spliced in,
+removed, retouched. What a linear probe sees of cells, not what a network makes of them; bayar is not trained.
+Similarity is left out at full size, where it takes too long."""
 
 
 def chosen(root: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
