@@ -15,6 +15,7 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.models.frozen_norm import FrozenNorm
 from forgery_rcnn.models.stems import fusion
 
 STRIDES = (4, 8, 16, 32)
@@ -55,7 +56,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
 _NORM_LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "group": group_norm,
     "batch": nn.BatchNorm2d,
-    "frozen_batch": FrozenBatchNorm2d,
+    "frozen_batch": FrozenNorm,
 }
 
 

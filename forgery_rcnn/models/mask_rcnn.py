@@ -16,7 +16,6 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.ops import MultiScaleRoIAlign
 
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.data import images as reader
@@ -24,6 +23,7 @@ from forgery_rcnn.instances import Prediction
 from forgery_rcnn.matching import finder
 from forgery_rcnn.models import backbones, contrast, matcher
 from forgery_rcnn.models.paste import paste
+from forgery_rcnn.models.roi_pool import RoIPool
 from forgery_rcnn.models.segmenter import Segmenter
 
 CLASSES = 2  # background (authentic) and forged
@@ -60,14 +60,14 @@ class MaskRCNN(Segmenter):
             rpn_pre_nms_top_n_test=2 * config.rpn_proposals,
             rpn_post_nms_top_n_test=config.rpn_proposals,
             rpn_batch_size_per_image=config.rpn_batch,
-            box_roi_pool=MultiScaleRoIAlign(LEVELS, output_size=7, sampling_ratio=2),
+            box_roi_pool=RoIPool(LEVELS, 7, 2),
             box_head=TwoMLPHead(config.fpn_width * 7 * 7, config.box_hidden),
             box_predictor=FastRCNNPredictor(config.box_hidden, CLASSES),
             box_score_thresh=config.box_score_min,
             box_nms_thresh=config.box_nms,
             box_detections_per_img=config.detections,
             box_batch_size_per_image=config.roi_batch,
-            mask_roi_pool=MultiScaleRoIAlign(LEVELS, output_size=config.mask_pool, sampling_ratio=2),
+            mask_roi_pool=RoIPool(LEVELS, config.mask_pool, 2),
             mask_head=MaskRCNNHeads(config.fpn_width, (config.mask_hidden,) * 4, dilation=1),
             mask_predictor=MaskRCNNPredictor(config.mask_hidden, config.mask_hidden, CLASSES),
         )
@@ -108,7 +108,7 @@ class MaskRCNN(Segmenter):
             losses["loss_separability"] = self.config.separability_weight * held_out
         return losses
 
-    @torch.inference_mode()
+    @torch.no_grad()  # in inference mode autocast would convert every weight anew for every image
     def predict(self, images: Sequence[np.ndarray], mask_threshold: float = 0.5) -> list[Prediction]:
         """See Segmenter. Images of one fitted size share a batch: padding would change group norm's statistics."""
         sizes = [reader.fitted_size(image.shape[:2], self.config.image_size) for image in images]
