@@ -74,6 +74,8 @@ class Job:
     """Draw at most so many pictures: of every image with truth, else of those that are flagged."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
+    backend: Literal["torch", "openvino"] = "torch"
+    """openvino: the Mask R-CNN's networks run through OpenVINO on the processor, faster (an extra, pip install '.[openvino]')."""
     model: ModelConfig = BARE_PTH
     """Which model a bare .pth file is for; weights with a JSON beside them say so themselves."""
 
@@ -84,8 +86,9 @@ def main(argv: list[str] | None = None) -> int:
     job = tyro.cli(Job, args=argv, prog="encode_submission.py", description=described(__doc__))
     from forgery_rcnn.data import collection, records, sample, truths
     from forgery_rcnn.engine.distributed import device_of
+    from forgery_rcnn.engine.precision import uses_bf16
     from forgery_rcnn.engine.runlog import Screen
-    from forgery_rcnn.inference import ensemble
+    from forgery_rcnn.inference import backends, ensemble
 
     folder, source, screen = job.images, job.masks, Screen(sys.stdout)
     if folder is None:
@@ -95,6 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     found = ensemble.load(job.weights, job.model, job.rule)
     job.inference.check(found.gives)
     found = found.over(job.inference.over).to(device_of(job.device))
+    found = backends.on(found, job.backend, "bf16" if uses_bf16(found.device, job.precision) else "float32")
     if formats.FORMATS[job.format].says == "where" and not found.localises:
         raise InputError(
             f"{found.path}: says whether an image is forged, not where; use --format mediaeval_a, or weights of another recipe"

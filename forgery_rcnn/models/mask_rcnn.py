@@ -6,7 +6,7 @@ weights and checkpoints trained elsewhere load. He et al., Mask R-CNN, ICCV 2017
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from forgery_rcnn.models.segmenter import Segmenter
 
 CLASSES = 2  # background (authentic) and forged
 LEVELS = ["0", "1", "2", "3"]
+Detect = Callable[[Sequence[Tensor], Sequence[Tensor]], list[dict[str, Tensor]]]
 Output = Tensor | list["Output"] | tuple["Output", ...]
 
 
@@ -111,13 +112,17 @@ class MaskRCNN(Segmenter):
     @torch.no_grad()  # in inference mode autocast would convert every weight anew for every image
     def predict(self, images: Sequence[np.ndarray], mask_threshold: float = 0.5) -> list[Prediction]:
         """See Segmenter. Images of one fitted size share a batch: padding would change group norm's statistics."""
+        return self.predicted_by(self.detect, images, mask_threshold)
+
+    def predicted_by(self, detect: Detect, images: Sequence[np.ndarray], mask_threshold: float) -> list[Prediction]:
+        """What `predict` gives, detections made by `detect` in the place of the model's own method."""
         sizes = [reader.fitted_size(image.shape[:2], self.config.image_size) for image in images]
         out: dict[int, Prediction] = {}
         for size in dict.fromkeys(sizes):
             members = [i for i, s in enumerate(sizes) if s == size]
             fitted = [torch.from_numpy(reader.resized(images[i], size)).permute(2, 0, 1) for i in members]
             extra = [self.extra(images[i], size) for i in members]
-            for i, found in zip(members, self._detect(fitted, extra), strict=True):
+            for i, found in zip(members, detect(fitted, extra), strict=True):
                 parts = found["boxes"], found["masks"][:, 0], found["scores"]
                 out[i] = in_original_frame(*parts, images[i].shape[:2], size, mask_threshold)
         return [out[i] for i in range(len(images))]
@@ -130,7 +135,9 @@ class MaskRCNN(Segmenter):
         boxes = matcher.proposals(finder.find(pixels, self.config.matching))
         return torch.from_numpy(boxes / scale_of(pixels.shape[:2], fitted)).to(self.device)
 
-    def _detect(self, images: Sequence[Tensor], extra: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+    def detect(self, images: Sequence[Tensor], extra: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """(3, h, w) uint8 images of one fitted size, (K, 4) proposals beside the RPN's -> of each boxes (D, 4), scores (D,),
+        labels (D,) and masks (D, 1, M, M), probabilities; in the fitted frame."""
         batch = self.batched(images)
         features = self.backbone(batch.tensors)
         proposals, _ = self.rpn(batch, features)
