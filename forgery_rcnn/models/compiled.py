@@ -46,11 +46,11 @@ class Compiled(Segmenter):
         require(model.device.type == "cpu", f"--backend openvino: for processors, not {model.device}; use --device cpu")
         self.model = model.eval()
         heads, width = model.roi_heads, model.config.fpn_width
-        pooled = [torch.zeros(2, width, side, side) for side in (7, model.config.mask_pool)]
+        box, mask = (torch.zeros(2, width, side, side) for side in (7, model.config.mask_pool))
         image = torch.zeros(1, 4 if model.config.stem == "similarity" else 3, 128, 192)
-        self._encode = _Network(_Encoder(model.backbone, model.rpn.head), image, precision)
-        self._box = _Network(nn.Sequential(heads.box_head, heads.box_predictor), pooled[0], precision)
-        self._mask = _Network(nn.Sequential(heads.mask_head, heads.mask_predictor), pooled[1], precision)
+        self._encode = _Network(_Encoder(model.backbone, model.rpn.head), image, (-1, -1), precision)
+        self._box = _Network(_Head(heads.box_head, heads.box_predictor), box, (7, 7), precision)
+        self._mask = _Network(_Head(heads.mask_head, heads.mask_predictor), mask, tuple(mask.shape[2:]), precision)
 
     def losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Raises InputError: compiled networks have no gradient."""
@@ -65,7 +65,7 @@ class Compiled(Segmenter):
         """As MaskRCNN.detect."""
         batch, heads = self.model.batched(images), self.model.roi_heads
         found = self._encode(batch.tensors)
-        features = dict(zip(LEVELS, found, strict=False))
+        features = {name: level.permute(0, 3, 1, 2) for name, level in zip(LEVELS, found, strict=False)}
         proposals = joined(self._proposals(batch, found[len(LEVELS) :]), extra)
         logits, deltas = self._box(heads.box_roi_pool(features, proposals, batch.image_sizes))
         detections = heads.postprocess_detections(logits, deltas, proposals, batch.image_sizes)
@@ -94,27 +94,40 @@ class _Encoder(nn.Module):
         self.backbone, self.head = backbone, head
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, C, h, w) -> levels '0'..'3', then of all five levels the scores, then the deltas."""
-        levels = self.backbone(x)
+        """(B, h, w, C) -> levels '0'..'3', (B, h', w', C') each; then of all five levels the scores, then the deltas,
+        (B, A, h', w') each."""
+        levels = self.backbone(x.permute(0, 3, 1, 2))
         scores, deltas = self.head(list(levels.values()))
-        return (*(levels[name] for name in LEVELS), *scores, *deltas)
+        return (*(levels[name].permute(0, 2, 3, 1) for name in LEVELS), *scores, *deltas)
+
+
+class _Head(nn.Module):
+    """A box or mask head with its predictor as one network."""
+
+    def __init__(self, head: nn.Module, predictor: nn.Module) -> None:
+        super().__init__()
+        self.head, self.predictor = head, predictor
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """(R, side, side, C) -> what the predictor gives."""
+        return self.predictor(self.head(x.permute(0, 3, 1, 2)))
 
 
 class _Network:
-    """A torch module compiled for any batch and image size."""
+    """A torch module that takes channels last, compiled for any batch and one size of grid or, where that is -1, any."""
 
-    def __init__(self, module: nn.Module, example: Tensor, precision: str) -> None:
+    def __init__(self, module: nn.Module, example: Tensor, grid: tuple[int, int], precision: str) -> None:
         import openvino
         from openvino.frontend import FrontEndManager
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
         # What openvino.convert_model does, less its reports to its makers (openvino-telemetry).
-        front_end = FrontEndManager().load_by_framework("pytorch")
+        front_end, example = FrontEndManager().load_by_framework("pytorch"), _last(example)
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing warns of sizes that torchvision makes Python numbers of
             decoder = TorchScriptPythonDecoder(module.eval(), example_input=example)  # has to outlive the conversion
             graph = front_end.convert(front_end.load(decoder))
-        graph.inputs[0].get_node().set_partial_shape(openvino.PartialShape(_free(example)))
+        graph.inputs[0].get_node().set_partial_shape(openvino.PartialShape([-1, *grid, example.shape[-1]]))
         graph.validate_nodes_and_infer_types()
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": precision,
@@ -124,13 +137,11 @@ class _Network:
         self._request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        """-> every output, float32; valid until the next call, of which the memory is."""
-        seen = x.float().contiguous().numpy()
-        found = self._request.infer([seen], share_inputs=True, share_outputs=True)
+        """(B, C, h, w), best channels-last in memory -> every output, float32; valid until the next call, whose memory it is."""
+        found = self._request.infer([_last(x).numpy()], share_inputs=True, share_outputs=True)
         return [torch.from_numpy(found[number]) for number in range(len(found))]
 
 
-def _free(example: Tensor) -> list[int]:
-    """The example's shape with any batch, and any image size where it is an image, not a grid of pooled features."""
-    _, channels, height, width = example.shape
-    return [-1, channels, *((height, width) if height == width else (-1, -1))]
+def _last(x: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, h, w, C) float32; no copy of a float32 channels-last tensor."""
+    return x.float().permute(0, 2, 3, 1).contiguous()
