@@ -49,13 +49,16 @@ matching: venv
 	PYTHONPATH=. $(PY) benchmarks/matching.py docs/results/matching.md --hosts "$(HOSTS)" --corpus data/corpus $(if $(NOSO),--noso "$(NOSO)")
 	PYTHONPATH=. $(PY) benchmarks/reuse.py docs/results/reuse.md --hosts "$(HOSTS)"
 
-# Speed and likeness of made figures, speed of loading, speed of the metric against its dense definition: 13 minutes.
+# Speed and likeness of made figures, speed of loading, speed of the metric against its dense definition, of
+# prediction and of training against torchvision's: 25 minutes. predict.py needs runs/twelve (make results) and pip install .[openvino].
 bench: venv
 	PYTHONPATH=. $(PY) benchmarks/forge.py docs/results/forge.md docs/forge.png
 	PYTHONPATH=. $(PY) benchmarks/loading.py docs/results/loading.md
 	PYTHONPATH=. $(PY) benchmarks/metric.py docs/results/metric.md
 	PYTHONPATH=. $(PY) benchmarks/summaries.py docs/results/summaries.md
 	PYTHONPATH=. $(PY) benchmarks/large.py docs/results/large.md
+	PYTHONPATH=. $(PY) benchmarks/predict.py docs/results/predict.md
+	PYTHONPATH=. $(PY) benchmarks/train.py docs/results/train.md
 	PYTHONPATH=. $(PY) benchmarks/crf.py docs/results/crf.md
 	PYTHONPATH=. $(PY) benchmarks/worked_picture.py docs/metric.png
 

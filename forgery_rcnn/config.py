@@ -63,7 +63,7 @@ class DataConfig:
     workers: int = 0
     """Loader processes; 0 loads in the training process."""
     cache_mb: int = 2000
-    """Decoded images kept in memory, per loader process, at the model's input size."""
+    """Decoded images kept in memory, per loader process, at the model's input size; of a frozen backbone's features as much again."""
 
     def __post_init__(self) -> None:
         if self.masks is not None:

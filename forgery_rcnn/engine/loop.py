@@ -12,6 +12,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from forgery_rcnn.config import RunConfig, Stage, to_dict
 from forgery_rcnn.data.dataset import Batch, EpochSampler, ForgeryDataset, Item, make_loader
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
-from forgery_rcnn.engine import checkpoints, freezing, optimisers, seeding, sentinel, summaries, validation
+from forgery_rcnn.engine import checkpoints, features, freezing, optimisers, seeding, sentinel, summaries, validation
 from forgery_rcnn.engine.distributed import World
 from forgery_rcnn.engine.evaluate import evaluate
 from forgery_rcnn.engine.precision import autocast
@@ -145,7 +146,7 @@ class Trainer:
         sampler = EpochSampler(len(items), stage.batch_size, seed, self.world.rank, self.world.size)
         dataset = ForgeryDataset(items, self.config.data, self.config.model, stage.augment)
         once = summaries.suffice(state.model, moving, stage)
-        self.losses_of = summaries.Losses if once else _Losses
+        self.losses_of = summaries.Losses if once else self._losses_of(stage, moving)
         watched = self.world.leads and self.config.watch and isinstance(state.model, MaskRCNN)
         self.watch = Watch(self.scored_records(stage), self.split, stage, self.config) if watched else None
         if stage.subset == "full" and not self.split.validation:
@@ -166,6 +167,15 @@ class Trainer:
         self.world.wait()  # the best weights are on disk
         state.next_stage(checkpoints.best_path(self.folder, index, stage.name))
         self._save()
+
+    def _losses_of(self, stage: Stage, moving: set[str]) -> Callable[[Segmenter], nn.Module]:
+        """What turns the model into a forward pass; features are kept where they stay the same, for the stage."""
+        kept = features.Kept(self.config.data.cache_mb * 2**20)
+        return (
+            partial(features.Losses, kept)
+            if not stage.augment and features.suffice(self.state.model, moving)
+            else _Losses
+        )
 
     def _vectors(self, stage: Stage, dataset: ForgeryDataset, sampler: EpochSampler) -> summaries.Vectors:
         """Every image's summary, on every rank; like a step, each batch is followed by a look at whether to stop."""

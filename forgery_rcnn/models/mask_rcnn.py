@@ -95,8 +95,18 @@ class MaskRCNN(Segmenter):
         """-> loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg, loss_mask; also loss_separability where
         config.separability_weight is above 0, in train mode."""
         batch = self.batched(images)
+        return self.losses_of(self.backbone(batch.tensors), batch, images, targets)
+
+    def losses_of(
+        self,
+        features: dict[str, Tensor],
+        batch: ImageList,
+        images: Sequence[Tensor],
+        targets: Sequence[dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """The same from what the backbone makes of the batch: levels '0'..'3', 'pool' -> (B, fpn_width, h'/4.., w'/4..). Of the
+        batch only the sizes count."""
         targets = [{name: value.to(self.device) for name, value in target.items()} for target in targets]
-        features = self.backbone(batch.tensors)
         proposals, rpn_losses = self.rpn(batch, features, targets)
         if self.config.extra_proposals == "matcher_always":
             seen = [image.permute(1, 2, 0).contiguous().cpu().numpy() for image in images]
