@@ -9,7 +9,7 @@ on the same backbone, width and frozen batch norm. *torch*: `predict` under auto
 scaled to the model's size before the clock starts. The ways take turns after a round that warms up; the best of {ROUNDS}
 counts. *wall*: ratio of seconds over torchvision; *processor*: of processor time, all threads, which other work on the same
 cores disturbs less. *found*: regions in an image, torchvision's and here. Random weights make it 100 and 10; *nothing found*
-has a score threshold that lets nothing pass, so that nobody has a mask to make.
+has a score threshold that lets nothing pass, so that nobody has a mask to make. Missed is what both ratios are below.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ RoI and 64 anchor samples, AdamW, everything moves. *frozen*: backbone and pyram
 same on features of the pyramid that were computed once, as engine.features does for images met again unchanged. Same backbone,
 width, frozen batch norm and random weights, batches of {BATCH} figures of the built-in sample with their masks, scaled before
 the clock starts. The ways take turns after a round that warms up; the best of {ROUNDS} counts. *wall*: ratio of seconds
-over torchvision; *processor*: of processor time, all threads, which other work on the same cores disturbs less.
+over torchvision; *processor*: of processor time, all threads, which other work on the same cores disturbs less. Missed is what
+both are below.
 """
 
 from __future__ import annotations
