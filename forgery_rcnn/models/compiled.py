@@ -21,6 +21,7 @@ from torchvision.models.detection.rpn import concat_box_prediction_layers
 from forgery_rcnn.errors import InputError, require
 from forgery_rcnn.instances import Prediction
 from forgery_rcnn.models.mask_rcnn import LEVELS, MaskRCNN, joined
+from forgery_rcnn.models.stems import channels
 from forgery_rcnn.models.segmenter import Segmenter
 
 PACKAGE = "openvino"
@@ -47,7 +48,7 @@ class Compiled(Segmenter):
         self.model = model.eval()
         heads, width = model.roi_heads, model.config.fpn_width
         box, mask = (torch.zeros(2, width, side, side) for side in (7, model.config.mask_pool))
-        image = torch.zeros(1, 4 if model.config.stem == "similarity" else 3, 128, 192)
+        image = torch.zeros(1, sum(channels.COUNTS[stem] for stem in model.config.stems), 128, 192)
         self._encode = _Network(_Encoder(model.backbone, model.rpn.head), image, (-1, -1), precision)
         self._box = _Network(_Head(heads.box_head, heads.box_predictor), box, (7, 7), precision)
         self._mask = _Network(_Head(heads.mask_head, heads.mask_predictor), mask, tuple(mask.shape[2:]), precision)
