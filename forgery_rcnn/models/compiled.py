@@ -21,8 +21,8 @@ from torchvision.models.detection.rpn import concat_box_prediction_layers
 from forgery_rcnn.errors import InputError, require
 from forgery_rcnn.instances import Prediction
 from forgery_rcnn.models.mask_rcnn import LEVELS, MaskRCNN, joined
-from forgery_rcnn.models.stems import channels
 from forgery_rcnn.models.segmenter import Segmenter
+from forgery_rcnn.models.stems import channels
 
 PACKAGE = "openvino"
 

@@ -126,7 +126,7 @@ class MaskRCNN(Segmenter):
 
     def predicted_by(self, detect: Detect, images: Sequence[np.ndarray], mask_threshold: float) -> list[Prediction]:
         """What `predict` gives, detections made by `detect` in the place of the model's own method."""
-        sizes = [reader.fitted_size(image.shape[:2], self.config.image_size) for image in images]
+        sizes = [reader.model_size(image.shape[:2], self.config) for image in images]
         out: dict[int, Prediction] = {}
         for size in dict.fromkeys(sizes):
             members = [i for i, s in enumerate(sizes) if s == size]

@@ -20,7 +20,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from forgery_rcnn.config import ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.models import matcher, zoo
+from forgery_rcnn.models import matcher, package_weights, zoo
 from forgery_rcnn.models.backbones import download, norm_of
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.segmenter import Segmenter
@@ -178,8 +178,8 @@ def load(name: str | None, bare: ModelConfig) -> Restored:
 
 
 def start(model: Segmenter) -> None:
-    """Give a fresh model the weights its configuration starts from: coco, or a file; none and imagenet are built in. Stems
-    may differ: see fusion.carried."""
+    """Give a fresh model the weights its configuration starts from: coco, a package's, or a file; none and imagenet are
+    built in. Stems may differ: see fusion.carried."""
     source = model.config.weights
     if source in ("none", "imagenet"):
         return
@@ -187,6 +187,10 @@ def start(model: Segmenter) -> None:
         weights = MaskRCNN_ResNet50_FPN_Weights.COCO_V1
         state = download("mask R-CNN resnet50 COCO", lambda: weights.get_state_dict(progress=True, check_hash=True))
         fit(model, fusion.carried(state, model.backbone), Path(weights.url.rsplit("/", 1)[-1]), drop=PREDICTORS)
+        return
+    if name := model.config.package:
+        tensors = _read_pth(package_weights.file_of(name))
+        package_weights.into(model, name, model.config.backbone, tensors)
         return
     path = resolve(source)
     state = model_part(_tensors(path))
@@ -247,7 +251,7 @@ def settled(config: ModelConfig) -> ModelConfig:
     """The configuration with `norm` auto decided; weights from a file dictate it by what they hold. Only Mask R-CNN asks."""
     if config.arch != "mask_rcnn":
         return config
-    if config.norm != "auto" or config.weights in ("none", "imagenet", "coco"):
+    if config.norm != "auto" or config.weights in ("none", "imagenet", "coco") or config.package:
         return replace(config, norm=norm_of(config))
     names = model_part(_tensors(resolve(config.weights)))
     frozen = any(name.startswith("backbone.") and name.endswith("running_mean") for name in names)
