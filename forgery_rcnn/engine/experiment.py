@@ -19,6 +19,7 @@ from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.engine.stopping import Interrupted, StopSignal, listening
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
+from forgery_rcnn.models.mask_rcnn import MaskRCNN
 
 PICTURES = 6
 
@@ -122,6 +123,8 @@ def _pictures(trainer: Trainer, index: int) -> None:
             view, found = predict_record(model, record, config.data, config.inference)
             figure = draw.overlay(view.loaded.pixels, view.loaded.masks, found, record.key)
             draw.save(figure, folder / f"{record.label}-{record.case_id}.png")
+    if config.probe_stages and isinstance(model, MaskRCNN):
+        trainer.screen.say(f"  verdict on stage {stage.name}: {trainer.scorer.cause(config.probe_stages)}")
     trainer.screen.say(f"  {len(chosen)} overlays of stage {stage.name}: {folder}/")
 
 

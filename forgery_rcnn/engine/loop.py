@@ -8,16 +8,15 @@ of the step. So an interrupted run that is resumed has the same losses as one th
 from __future__ import annotations
 
 import json
-import math
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
 from torch import __version__ as torch_version
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
@@ -25,31 +24,19 @@ from forgery_rcnn.config import RunConfig, Stage, to_dict
 from forgery_rcnn.data.dataset import Batch, EpochSampler, ForgeryDataset, Item, make_loader
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
-from forgery_rcnn.engine import checkpoints, features, freezing, optimisers, seeding, sentinel, summaries, validation
+from forgery_rcnn.engine import checkpoints, features, forward, freezing, mining, optimisers, seeding, summaries
 from forgery_rcnn.engine.distributed import World
-from forgery_rcnn.engine.evaluate import evaluate
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Bar, RunLog, Screen, commit, epoch_line
+from forgery_rcnn.engine.scorer import Scorer, require_finite
 from forgery_rcnn.engine.state import RunState
 from forgery_rcnn.engine.stopping import Interrupted, StopSignal
 from forgery_rcnn.engine.watch import Watch
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
-from forgery_rcnn.models.segmenter import Segmenter
 
 AfterStage = Callable[["Trainer", int], None]
-
-
-class _Losses(nn.Module):
-    """A segmenter's losses as a forward pass, which is what DistributedDataParallel can wrap."""
-
-    def __init__(self, model: Segmenter) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        return self.model.losses(images, targets)
 
 
 class Trainer:
@@ -144,9 +131,12 @@ class Trainer:
         state.use(optimisers.make(stage, parameters))
         seed = seeding.mixed(self.config.seed, index)
         sampler = EpochSampler(len(items), stage.batch_size, seed, self.world.rank, self.world.size)
+        mining.favour(sampler, state.position.alarms, stage.mine_factor)  # those of a resumed stage
         dataset = ForgeryDataset(items, self.config.data, self.config.model, stage.augment)
         once = summaries.suffice(state.model, moving, stage)
-        self.losses_of = summaries.Losses if once else self._losses_of(stage, moving)
+        self.losses_of = forward.SummaryLosses if once else self._losses_of(stage, moving)
+        where = (self.world, self.screen, self._advance)
+        self.scorer = Scorer(self.config, self.scored_records(stage), state, self.out, self.about, where)
         watched = self.world.leads and self.config.watch and isinstance(state.model, MaskRCNN)
         self.watch = Watch(self.scored_records(stage), self.split, stage, self.config) if watched else None
         if stage.subset == "full" and not self.split.validation:
@@ -158,7 +148,9 @@ class Trainer:
         loader = self._vectors(stage, dataset, sampler) if once else make_loader(dataset, sampler)
         while state.position.epoch < stage.epochs:
             self._epoch(stage, sampler, loader)
-            self._stop_if_collapsed(stage)
+            if stops := self.scorer.stops(stage):
+                self._save()
+                raise InputError(stops)
             if stage.patience and state.position.stale >= stage.patience:
                 self.screen.say(
                     f"  no better score in {state.position.stale} evaluations: stage {stage.name} stops early"
@@ -174,7 +166,7 @@ class Trainer:
         return (
             partial(features.Losses, kept)
             if not stage.augment and features.suffice(self.state.model, moving)
-            else _Losses
+            else forward.ImageLosses
         )
 
     def _vectors(self, stage: Stage, dataset: ForgeryDataset, sampler: EpochSampler) -> summaries.Vectors:
@@ -206,10 +198,12 @@ class Trainer:
                 bar(f"loss {loss:.3f}  {seen / (time.monotonic() - began):.1f} images/s")
                 self._pause_if_asked()
         values = self._epoch_values(stage, len(sampler), seen / (time.monotonic() - began))
+        if mining.due(stage, here.epoch):
+            self.scorer.mine(stage, self.split.named(stage.subset), sampler)
         if self.watch is not None:
             values |= self._look(self.watch, values)
         if here.epoch + 1 == stage.epochs or (here.epoch + 1) % stage.evaluate_every == 0:
-            values |= self._evaluate(stage, values["loss"])
+            values |= self.scorer.evaluate(stage, values["loss"])
         if self.log is not None:
             self.log.epoch(values)
         if "of1_mean" in values or stage.evaluate_every == 1:
@@ -226,11 +220,11 @@ class Trainer:
         with autocast(self.world.device, self.config.precision):
             losses = forward(images, targets)
         values = {name: float(value.detach()) for name, value in losses.items()}
-        self._require_finite(values, keys)
+        require_finite(values, keys, here.step)
         state.optimiser.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         norm = nn.utils.clip_grad_norm_([p for p in state.model.parameters() if p.requires_grad], stage.clip_norm)
-        self._require_finite(values | {"gradient norm": float(norm)}, keys)
+        require_finite(values | {"gradient norm": float(norm)}, keys, here.step)
         state.optimiser.step()
         if state.average is not None:
             state.average.update_parameters(state.model)
@@ -238,80 +232,6 @@ class Trainer:
             here.sums[name] = here.sums.get(name, 0.0) + value
         here.batch, here.step, here.stage_step = here.batch + 1, here.step + 1, here.stage_step + 1
         return sum(values.values())
-
-    def _require_finite(self, values: dict[str, float], keys: Sequence[str]) -> None:
-        if all(math.isfinite(value) for value in values.values()):
-            return
-        listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        raise InputError(
-            f"step {self.state.position.step + 1}: a loss is not finite ({listed}) on images {', '.join(keys)}; "
-            "lower the stage's lr, or use --precision float32"
-        )
-
-    # ---- scores -----------------------------------------------------------------------------------------------
-
-    def _evaluate(self, stage: Stage, loss: float) -> dict[str, Any]:
-        """Score the stage's records; keep the weights if they are the best so far in this stage."""
-        here = self.state.position
-        model = self.world.alike(self.state.scored).eval()
-        share = self.scored_records(stage)[self.world.rank :: self.world.size]
-        title = f"{stage.name} evaluation"
-        with self.screen.bar(title, len(share)) as bar, autocast(self.world.device, self.config.precision):
-            inference = validation.plain(self.config.inference)
-            rows = evaluate(model, share, self.config.data, inference, lambda: self._advance(bar))
-        rows = self.world.gathered(rows)
-        found = validation.measured(rows)
-        if stage.best_by == "loss":
-            found["validation_loss"] = self._validation_loss(stage, model, share)
-        judged = here.stage_step >= sentinel.GRACE and stage.best_by != "image_auc"  # whose regions do not count
-        self._watch_for_collapse(stage, sentinel.signs(rows, found) if judged else [])
-        score = validation.standing(found, stage.best_by, loss)
-        scores = {name: found[name] for name in (*validation.SCORES, "validation_loss") if name in found}
-        if score > here.best:
-            here.best, here.stale = score, 0
-            if self.world.leads:
-                meta = self.about | {"stage": stage.name, "epoch": here.epoch + 1, "step": here.step}
-                meta |= {"scores": scores | {"images": len(rows)}, "thresholds": to_dict(self.config.inference)}
-                weights.write(checkpoints.best_path(self.folder, here.stage, stage.name), model.state_dict(), meta)
-        else:
-            here.stale += 1
-        return scores
-
-    def _validation_loss(self, stage: Stage, model: Segmenter, share: Sequence[Record]) -> float:
-        """The mean loss of all ranks' shares of the scored records."""
-        with (
-            self.screen.bar(f"{stage.name} loss", len(share)) as bar,
-            autocast(self.world.device, self.config.precision),
-        ):
-            each = validation.losses(model, share, self.config, lambda: self._advance(bar))
-        keys = self.world.gathered([record.key for record in share])
-        each = dict(zip(keys, self.world.gathered(each), strict=True))
-        self._require_finite(
-            {"validation loss": sum(each.values())}, [k for k, v in each.items() if not math.isfinite(v)]
-        )
-        return sum(each.values()) / len(each)
-
-    def _watch_for_collapse(self, stage: Stage, signs: list[str]) -> None:
-        """Count evaluations with a sign of collapse; say when they have become too many, and when they are over."""
-        here, limit = self.state.position, self.config.collapse_after
-        here.collapsed, said = sentinel.counted(here.collapsed, signs, limit)
-        if said:
-            self.screen.say(f"  stage {stage.name} {said}")
-        model = self.state.scored.eval()
-        if limit and here.collapsed == limit and self.world.leads and isinstance(model, MaskRCNN):
-            with autocast(self.world.device, self.config.precision):
-                found = sentinel.cause(model, self.scored_records(stage), self.config)
-            self.screen.say(f"  {found}; see `python3 -m debug.all --weights {self.out}`")
-
-    def _stop_if_collapsed(self, stage: Stage) -> None:
-        """Save and leave with one line, where the run is to stop at a collapse. Raises InputError."""
-        here, limit = self.state.position, self.config.collapse_after
-        if self.config.on_collapse == "stop" and limit and here.collapsed >= limit:
-            self._save()
-            raise InputError(
-                f"stage {stage.name} stopped in epoch {here.epoch}: collapsed for {here.collapsed} evaluations; everything is saved in "
-                f"{self.folder}; go on with --resume --on-collapse go_on"
-            )
 
     def _look(self, watch: Watch, values: dict[str, Any]) -> dict[str, float]:
         """Write down the watched image's boxes; -> {"separability": ...} where it is due and can be told."""

@@ -55,12 +55,12 @@ def counted(before: int, signs: Sequence[str], limit: int) -> tuple[int, str]:
     return now, "has recovered: images get different answers again" if over else ""
 
 
-def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig) -> str:
-    """The likely cause in words, by the oracle's ladder and what goes with it, on up to LOOKED_AT of the images that a
+def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig, count: int = LOOKED_AT) -> str:
+    """The likely cause in words, by the oracle's ladder and what goes with it, on up to `count` of the images that a
     stage is scored on; the model in eval mode."""
     inference = config.inference
     climbed, recall, best = [], [], []
-    for record in splits.balanced(items, LOOKED_AT):
+    for record in splits.balanced(items, count):
         view = seen(record, config.data)
         anatomy = dissect(model, view.pixels, inference.mask_threshold)
         truth = true_regions(view.targets, anatomy)

@@ -39,6 +39,8 @@ class Position:
     """Evaluations since the best."""
     collapsed: int = 0
     """Evaluations in a row with a sign of collapse."""
+    alarms: list[list[int]] = field(default_factory=list)
+    """Of this stage, mining.Alarm each."""
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from forgery_rcnn.config import Stage
 from forgery_rcnn.data.dataset import EpochSampler, ForgeryDataset, Target, make_loader
@@ -19,17 +19,6 @@ from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.models.segmenter import Segmenter
 
 Batch = tuple[Tensor, list[Target], list[str]]
-
-
-class Losses(nn.Module):
-    """A segmenter's losses of summaries as a forward pass, which is what DistributedDataParallel can wrap."""
-
-    def __init__(self, model: Segmenter) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, summaries: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
-        return self.model.losses_of_summaries(summaries, targets)
 
 
 class Vectors:
@@ -42,7 +31,7 @@ class Vectors:
 
     def __iter__(self) -> Iterator[Batch]:
         for pairs in self.sampler:
-            at = [index for index, _ in pairs]
+            at = [number for number, *_ in pairs]
             yield self.summaries[at], [self.targets[i] for i in at], [self.keys[i] for i in at]
 
 

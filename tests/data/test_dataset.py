@@ -297,6 +297,106 @@ def test_masks_outside_the_square_are_gone(tiny_root: Path) -> None:
     assert set(counts) == {0, 1}  # the two are too far from each other for one square
 
 
+def detector(root: Path, operations: tuple[str, ...] = (), **config: Any) -> ForgeryDataset:
+    model = ModelConfig(image_size=64, fit="native")
+    return ForgeryDataset(records.scan(root), DataConfig(**config), model, operations)
+
+
+def planted(root: Path, *boxes: tuple[int, int, int, int]) -> None:
+    """Image 6 of the root: 400 x 300 pixels that tell their place, one instance of each box x0 y0 x1 y1."""
+    y, x = np.mgrid[:300, :400]
+    Image.fromarray(np.stack([x % 256, y % 256, x // 256 + 16 * (y // 256)], axis=2).astype(np.uint8)).save(
+        root / "train_images/forged/1.png"
+    )
+    masks = np.zeros((len(boxes), 300, 400), np.uint8)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
+        mask[y0:y1, x0:x1] = 1
+    np.save(root / "train_masks/1.npy", masks)
+
+
+def corner(image: torch.Tensor) -> tuple[int, int]:
+    """Where in the planted image a square begins, x and y."""
+    red, green, blue = image[:, 0, 0].tolist()
+    return red + 256 * (blue % 16), green + 256 * (blue // 16)
+
+
+def test_a_share_of_the_squares_holds_a_forged_pixel(tiny_root: Path) -> None:
+    """At random one square in ten shows the region; the far corner one too, which most squares that hold it reach over."""
+    planted(tiny_root, (150, 100, 170, 120), (396, 296, 400, 300))
+    for share, least, most in ((0.0, 5, 25), (0.5, 35, 75), (1.0, 100, 100)):
+        items = detector(tiny_root, crops_on_forged=share)
+        found = [items[6, seed][1]["boxes"] for seed in range(100)]
+        assert least <= sum(len(boxes) > 0 for boxes in found) <= most, share
+    seen = {len(items[6, seed][1]["boxes"]) and corner(items[6, seed][0]) == (336, 236) for seed in range(30)}
+    assert seen == {False, True}, "both regions get their turn"
+    authentic = items[0, 3]
+    assert authentic[0].shape == (3, 64, 64) and len(authentic[1]["boxes"]) == 0
+    assert same(items[6, 3], detector(tiny_root, crops_on_forged=1.0)[6, 3])
+
+
+def test_a_square_holds_the_spot_that_is_asked_for(tiny_root: Path) -> None:
+    planted(tiny_root, (150, 100, 170, 120))
+    items = detector(tiny_root, crops_on_forged=1.0)
+    for spot in ((0, 0), (399, 299), (200, 150), (399, 5)):
+        corners = [corner(items[6, seed, spot][0]) for seed in range(20)]
+        assert all(x <= spot[0] < x + 64 and y <= spot[1] < y + 64 for x, y in corners), spot
+        assert all(0 <= x <= 336 and 0 <= y <= 236 for x, y in corners)
+    inner = [corner(items[6, seed, (200, 150)][0]) for seed in range(20)]
+    assert all(8 <= 200 - x < 56 and 8 <= 150 - y < 56 for x, y in inner) and len(set(inner)) > 15
+    assert same(items[6, 1, (200, 150)], items[6, 1, (200, 150)])
+
+
+def test_an_instance_of_which_too_little_is_left_is_left_out(tiny_root: Path) -> None:
+    """20 x 20: from 16 pixels of 400 on it counts at a share of 0.04; one that fills the square always does."""
+    planted(tiny_root, (150, 100, 170, 120))
+    parts: dict[float, list[int]] = {}
+    for share in (0.0, 0.04, 1.0):
+        items = detector(tiny_root, crops_on_forged=1.0, min_part=share, min_box=1)
+        masks = [items[6, seed, (115 + seed // 40, 90 + seed % 40)][1]["masks"] for seed in range(600)]
+        parts[share] = [int(mask.sum()) for mask in masks if len(mask)]
+    assert 0 < min(parts[0.0]) < 16 <= min(parts[0.04]) < 100
+    assert set(parts[1.0]) == {400} and len(parts[1.0]) < len(parts[0.04]) < len(parts[0.0])
+    planted(tiny_root, (0, 0, 400, 300))
+    items = detector(tiny_root, min_part=0.9)
+    assert all(len(items[6, seed][1]["boxes"]) == 1 for seed in range(5))
+
+
+def test_scaled_squares(tiny_root: Path) -> None:
+    """Half of them by a factor of 0.7..1.4, in both directions the same: a square's side then shows 46..91 pixels."""
+    planted(tiny_root, (0, 0, 400, 300))
+    items = detector(tiny_root, ("scale",))
+    spans = []
+    for seed in range(60):
+        image = items[6, seed, (128, 128)][0].float()
+        assert image.shape == (3, 64, 64)
+        spans.append([float(image[0, 32, 50] - image[0, 32, 14]) / 36, float(image[1, 50, 32] - image[1, 14, 32]) / 36])
+    found = np.array([span for span in spans if all(0 < side < 2 for side in span)])  # none that runs over 255
+    np.testing.assert_allclose(found[:, 0], found[:, 1], atol=0.06)
+    assert 0.3 < np.isclose(found[:, 0], 1, atol=1e-6).mean() < 0.7
+    assert 1 / 1.4 - 0.05 < found.min() < 0.8 and 1.25 < found.max() < 1 / 0.7 + 0.05
+
+
+def test_favoured_records_come_up_more_often_at_their_spots() -> None:
+    sampler = EpochSampler(100, 4, seed=1)
+    plain = [number for batch in epoch(sampler, 3) for number, *_ in batch]
+    spots = {7: [(1, 2), (3, 4)], 20: [(5, 6)]}
+    sampler.favour(spots, 4.0)
+    drawn = [item for number in range(3, 9) for batch in epoch(sampler, number) for item in batch]
+    assert len(drawn) == 6 * len(plain), "an epoch stays as long"
+    counts = np.bincount([item[0] for item in drawn], minlength=100)
+    assert all(18 <= counts[number] <= 24 for number in spots), "4 / 1.06 times in each epoch"
+    others = np.delete(counts, [7, 20])
+    assert others.max() <= 6 and others.sum() == 600 - counts[7] - counts[20]
+    assert {item[2] for item in drawn if item[0] == 7} == set(spots[7])
+    assert all(len(item) == 2 for item in drawn if item[0] not in spots)
+    assert len({item[1] for item in drawn}) == len(drawn)
+    again = EpochSampler(100, 4, seed=1)
+    again.favour(spots, 4.0)
+    assert epoch(again, 3, start=5) == epoch(sampler, 3)[5:]
+    sampler.favour({}, 4.0)
+    assert [number for batch in epoch(sampler, 3) for number, *_ in batch] == plain
+
+
 def test_native_stretching_fills_the_square_and_the_cache_stays(tiny_root: Path) -> None:
     Image.new("RGB", (150, 130), (9, 9, 9)).save(tiny_root / "train_images/forged/1.png")
     np.save(tiny_root / "train_masks/1.npy", np.ones((1, 130, 150), np.uint8))

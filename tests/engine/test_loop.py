@@ -33,7 +33,9 @@ def trainer(root: Path, out: Path, model: ModelConfig, *stages: Stage, **setting
 def train(one: Trainer, resume: bool = False, stop: StopSignal | None = None) -> tuple[Path, str]:
     printed = io.StringIO()
     world = World(0, 1, torch.device("cpu"))
-    return one.run(world, Screen(printed), stop or StopSignal(), resume, lambda *_: None), printed.getvalue()
+    return one.run(
+        world, Screen(printed), StopSignal() if stop is None else stop, resume, lambda *_: None
+    ), printed.getvalue()
 
 
 def epochs(out: Path) -> list[dict[str, float]]:

@@ -36,6 +36,18 @@ def test_dissect_equals_the_model(tiny_model: ModelConfig, backbone: str) -> Non
         assert all(map(np.array_equal, opened.prediction.instances.runs, plain.instances.runs))
 
 
+def test_dissect_equals_a_model_that_sees_images_unscaled(tiny_model: ModelConfig) -> None:
+    """Larger and smaller than the squares it is trained on; boxes and masks are in the image's own pixels."""
+    model = built(replace(tiny_model, fit="native", image_size=64))
+    for pixels in pictures((150, 230), (64, 64), (20, 33), (1, 1)):
+        opened, plain = dissect(model, pixels), model.predict([pixels])[0]
+        assert opened.original == opened.fitted == pixels.shape[:2]
+        assert len(plain.scores) == len(opened.kept) > 0
+        np.testing.assert_array_equal(opened.prediction.boxes, plain.boxes)
+        np.testing.assert_array_equal(opened.prediction.heatmap, plain.heatmap)
+        torch.testing.assert_close(opened.proposals.refined[opened.kept], torch.from_numpy(plain.boxes))
+
+
 def test_dissect_equals_the_model_under_autocast_and_at_another_mask_threshold(tiny_model: ModelConfig) -> None:
     model = built(tiny_model)
     (pixels,) = pictures((70, 130))

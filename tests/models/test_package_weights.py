@@ -94,7 +94,7 @@ def test_what_cannot_be_had_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         package_weights.file_of(NAME)
     with pytest.raises(InputError, match=f"package:resnet: use package:{NAME}"):
         package_weights.file_of("resnet")
-    with pytest.raises(InputError, match="is for model.backbone timm:tf_efficientnet_lite0, not resnet18"):
+    with pytest.raises(InputError, match=r"is for model\.backbone timm:tf_efficientnet_lite0, not resnet18"):
         package_weights.into(torch.nn.Linear(1, 1), NAME, "resnet18", {})
-    with pytest.raises(InputError, match="model.norm group cannot take over"):
+    with pytest.raises(InputError, match=r"model\.norm group cannot take over"):
         replace(START, norm="group")
