@@ -42,6 +42,8 @@ class Stage:
     alternate_every: int = 0
     augment: tuple[Augmentation, ...] = ()
     epochs: int = 10
+    repeats: int = 1
+    """How often each image comes up in an epoch, each time augmented or cut anew."""
     batch_size: int = 2
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = 3e-4
@@ -61,6 +63,8 @@ class Stage:
     """How many times as often as others an image with a false alarm comes up."""
     evaluate_every: int = 1
     """Epochs between evaluations; the last epoch is always evaluated."""
+    evaluate_images: int = 0
+    """How many of the images that the stage is scored on are taken, forged and authentic alike; 0 = all."""
     best_by: Literal["of1", "dice", "image_auc", "loss"] = "of1"
     """What the weights that are kept are best in on the images that the stage is scored on; loss: the lowest."""
     patience: int = 0
@@ -75,6 +79,10 @@ class Stage:
         require(self.warmup_steps >= 0, f"{where} warmup_steps is {self.warmup_steps}; use 0 or more")
         require(self.clip_norm > 0, f"{where} clip_norm is {self.clip_norm}; use a positive number, e.g. 5")
         require(self.lr > 0, f"{where} lr is {self.lr}; use a positive number")
+        require(self.repeats >= 1, f"{where} repeats is {self.repeats}; use at least 1")
+        require(
+            self.evaluate_images >= 0, f"{where} evaluate_images is {self.evaluate_images}; use a number, or 0 for all"
+        )
         require(self.mine_every >= 0, f"{where} mine_every is {self.mine_every}; use 1 or more epochs, or 0 for never")
         require(self.mine_images >= 1, f"{where} mine_images is {self.mine_images}; use at least 1")
         require(

@@ -65,11 +65,23 @@ WIDE = ModelConfig(backbone="resnet50", weights="imagenet", image_size=512, fit=
 # An image of 1 megapixel at once; a larger one in tiles of that size.
 TILED = InferenceConfig(tiling=Tiling("auto", sides=(1024,), overlap=0.125))
 ROBUST = ("flip", "rot90", "scale", "colour", "noise")
-CROPS_ONE = replace(ONE, epochs=100, evaluate_every=50)
-CROPS_FEW = replace(FEW, epochs=100, batch_size=4, evaluate_every=50)
-CROPS_FULL = replace(FULL, epochs=12, batch_size=8, lr=5e-4, augment=ROBUST, mine_every=3, evaluate_every=3, patience=0)
+# Epochs of several squares of each image: what is looked at after an epoch, whole images, costs as much as ten squares each.
+CROPS_ONE = replace(ONE, epochs=8, repeats=32, batch_size=4, evaluate_every=4)
+CROPS_FEW = replace(FEW, epochs=8, repeats=16, batch_size=8, evaluate_every=4)
+CROPS_FULL = replace(
+    FULL,
+    epochs=6,
+    batch_size=8,
+    augment=ROBUST,
+    warmup_steps=100,
+    mine_every=2,
+    mine_images=100,
+    evaluate_every=2,
+    evaluate_images=100,
+    patience=0,
+)
 FORENSIC = RunConfig(
-    CROPS, LITE, (CROPS_ONE, CROPS_FEW, CROPS_FULL), TILED, ema_decay=0.998, precision="bf16", probe_stages=8
+    CROPS, LITE, (CROPS_ONE, CROPS_FEW, CROPS_FULL), TILED, ema_decay=0.998, precision="bf16", watch=16, probe_stages=8
 )
 
 RECIPES: dict[str, RunConfig] = {
@@ -99,7 +111,11 @@ RECIPES: dict[str, RunConfig] = {
     "forensic_gpu": replace(
         FORENSIC,
         model=WIDE,
-        stages=(CROPS_ONE, CROPS_FEW, replace(CROPS_FULL, epochs=40, batch_size=32, mine_every=5, evaluate_every=5)),
+        stages=(
+            CROPS_ONE,
+            CROPS_FEW,
+            replace(CROPS_FULL, epochs=40, batch_size=32, mine_every=5, evaluate_every=5, evaluate_images=0),
+        ),
     ),
     "seed_three_stages": RunConfig(model=COCO, stages=(SEED_ONE, SEED_FEW, SEED_FULL)),
 }

@@ -150,8 +150,10 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
     with one of their spots.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        self.count, self.batch_size, self.seed = count, min(batch_size, max(1, -(-count // world))), seed
+    def __init__(self, count: int, batch_size: int, seed: int, rank: int = 0, world: int = 1, repeats: int = 1) -> None:
+        """`repeats`: how often each of the `count` comes up in an epoch."""
+        self.count, self.total = count, count * repeats
+        self.batch_size, self.seed = min(batch_size, max(1, -(-self.total // world))), seed
         self.rank, self.world = rank, world
         self.epoch, self.start = 0, 0
         self.favoured: Mapping[int, Sequence[distort.Spot]] = {}
@@ -159,7 +161,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
 
     def __len__(self) -> int:
         """Batches in a whole epoch, on each rank."""
-        return -(-self.count // (self.batch_size * self.world))
+        return -(-self.total // (self.batch_size * self.world))
 
     def set(self, epoch: int, start: int) -> None:
         """Next iteration: this epoch, from its batch number `start`."""
@@ -171,7 +173,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        order = rng.permutation(self.count)
+        order = rng.permutation(self.total) % self.count
         total = len(self) * self.batch_size * self.world
         seeds = rng.integers(0, 2**62, total)
         if self.favoured:
@@ -182,11 +184,11 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         yield from batches[self.rank :: self.world][self.start :]
 
     def _weighted(self, order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(count,) every number once -> (count,): each as often as its weight says, rounded up or down, in a new order."""
+        """(total,) every number as often as any -> (total,): each as often as its weight says, rounded up or down, in a new order."""
         weights = np.array([self.factor if int(index) in self.favoured else 1.0 for index in order])
-        ends = np.cumsum(weights) / weights.sum() * self.count
-        picks = np.searchsorted(ends, np.arange(self.count) + rng.random(), side="right")
-        return rng.permutation(order[np.minimum(picks, self.count - 1)])
+        ends = np.cumsum(weights) / weights.sum() * self.total
+        picks = np.searchsorted(ends, np.arange(self.total) + rng.random(), side="right")
+        return rng.permutation(order[np.minimum(picks, self.total - 1)])
 
     def _draw(self, index: int, seed: int) -> Draw:
         spots = self.favoured.get(index)

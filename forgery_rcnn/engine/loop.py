@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from forgery_rcnn.config import RunConfig, Stage, to_dict
+from forgery_rcnn.data import splits
 from forgery_rcnn.data.dataset import Batch, EpochSampler, ForgeryDataset, Item, make_loader
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
@@ -78,9 +79,11 @@ class Trainer:
         return result
 
     def scored_records(self, stage: Stage) -> list[Record]:
-        """What a stage is scored on: its own images (single, few), the validation split (full) where there is one."""
+        """What a stage is scored on: its own images (single, few), the validation split (full) where there is one; of these
+        as many as it says."""
         own = self.split.named(stage.subset)
-        return self.split.validation or own if stage.subset == "full" else own
+        scored = self.split.validation or own if stage.subset == "full" else own
+        return splits.balanced(scored, stage.evaluate_images) if stage.evaluate_images else scored
 
     def _check_stages(self) -> None:
         """A misspelt part or an empty subset fails now, not hours later."""
@@ -130,7 +133,7 @@ class Trainer:
         parameters = [p for name, p in state.model.named_parameters() if name in moving]
         state.use(optimisers.make(stage, parameters))
         seed = seeding.mixed(self.config.seed, index)
-        sampler = EpochSampler(len(items), stage.batch_size, seed, self.world.rank, self.world.size)
+        sampler = EpochSampler(len(items), stage.batch_size, seed, self.world.rank, self.world.size, stage.repeats)
         mining.favour(sampler, state.position.alarms, stage.mine_factor)  # those of a resumed stage
         dataset = ForgeryDataset(items, self.config.data, self.config.model, stage.augment)
         once = summaries.suffice(state.model, moving, stage)

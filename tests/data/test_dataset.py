@@ -376,6 +376,17 @@ def test_scaled_squares(tiny_root: Path) -> None:
     assert 1 / 1.4 - 0.05 < found.min() < 0.8 and 1.25 < found.max() < 1 / 0.7 + 0.05
 
 
+def test_each_image_comes_up_as_often_as_asked_for() -> None:
+    sampler = EpochSampler(5, 4, seed=1, repeats=6)
+    assert len(sampler) == 8
+    drawn = [item for batch in epoch(sampler, 0) for item in batch]
+    counts = np.bincount([index for index, _ in drawn], minlength=5)
+    assert len(drawn) == 32 and counts.min() >= 6 and counts.sum() == 32  # the last batch is filled up
+    assert len({seed for _, seed in drawn}) == 32
+    assert epoch(EpochSampler(1, 4, seed=1, repeats=8), 0)[1][0][0] == 0
+    assert epoch(sampler, 0, start=3) == epoch(sampler, 0)[3:]
+
+
 def test_favoured_records_come_up_more_often_at_their_spots() -> None:
     sampler = EpochSampler(100, 4, seed=1)
     plain = [number for batch in epoch(sampler, 3) for number, *_ in batch]
