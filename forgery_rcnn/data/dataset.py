@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import cv2
@@ -195,9 +196,12 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         return (index, seed, spots[seed % len(spots)]) if spots else (index, seed)
 
 
-def _one_thread(worker: int) -> None:
-    """A loader process decodes with one thread, as torch computes in it with one: there are as many as were asked for."""
+def _quiet(worker: int) -> None:
+    """A loader process decodes with one thread, as torch computes in it with one: there are as many as were asked for.
+    Signals to the whole group are the trainer's to handle: it ends its loaders, or they end with it."""
     cv2.setNumThreads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def make_loader(dataset: ForgeryDataset, sampler: Iterable[list[Draw]]) -> DataLoader[Item]:
@@ -208,7 +212,7 @@ def make_loader(dataset: ForgeryDataset, sampler: Iterable[list[Draw]]) -> DataL
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=collate,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_quiet,
         persistent_workers=workers > 0,
         multiprocessing_context="spawn" if workers else None,
     )
