@@ -78,8 +78,8 @@ class InferenceConfig:
     close_gaps: int = 0
     """Of a model that gives a map: regions this near to each other become one."""
     regions: Literal["components", "one"] = "components"
-    """Of a model that gives a map: each connected region is an instance, or all of them together are one (where a
-    source and its copies count as one)."""
+    """one: all regions that pass the thresholds are one instance (where a source and its copies count as one); components:
+    each is one, of a model that gives a map each connected region."""
     views: tuple[str, ...] = ("identity",)
     """Predict each of these views of the image and take the mean: any of the eight, or the sets five, eight."""
     tiling: Tiling = field(default_factory=Tiling)

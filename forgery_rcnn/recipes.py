@@ -52,7 +52,8 @@ SEED_FULL = replace(
 )
 
 # The shipped detector: squares of the unscaled image, from an ImageNet encoder that a package brings.
-CROPS = DataConfig(crops_on_forged=0.5, min_part=0.05, workers=1)
+# A square seldom holds a source and its copy both, so each connected part is an instance there; in the answer they are one.
+CROPS = DataConfig(instances="components", crops_on_forged=0.5, min_part=0.05, workers=1)
 LITE = replace(
     SLIM,
     backbone="timm:tf_efficientnet_lite0",
@@ -63,7 +64,7 @@ LITE = replace(
 )
 WIDE = ModelConfig(backbone="resnet50", weights="imagenet", image_size=512, fit="native", rpn_batch=128)
 # An image of 1 megapixel at once; a larger one in tiles of that size.
-TILED = InferenceConfig(tiling=Tiling("auto", sides=(1024,), overlap=0.125))
+TILED = InferenceConfig(regions="one", tiling=Tiling("auto", sides=(1024,), overlap=0.125))
 ROBUST = ("flip", "rot90", "scale", "colour", "noise")
 # Epochs of several squares of each image: what is looked at after an epoch, whole images, costs as much as ten squares each.
 CROPS_ONE = replace(ONE, epochs=8, repeats=32, batch_size=4, evaluate_every=4)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -93,7 +94,7 @@ class Kept:
         """One image under each setting; settings of the same map and regions share the work."""
         alike: dict[Setting, list[int]] = defaultdict(list)
         for number, setting in enumerate(settings):
-            alike[replace(setting, config=_loose(setting.config))].append(number)
+            alike[replace(setting, config=_loose(setting.config, self._ensemble.gives))].append(number)
         out: dict[int, tuple[float, bool, float]] = {}
         for loose, numbers in alike.items():
             found = self._regions(place, loose)
@@ -134,9 +135,10 @@ class Kept:
         return self._folder / f"{place}_{name}.npy"
 
 
-def _loose(config: InferenceConfig) -> InferenceConfig:
-    """The same regions, and none left out."""
-    return replace(config, score_threshold=0.0, min_area=0, image_threshold=0.0, max_instances=MOST)
+def _loose(config: InferenceConfig, gives: Literal["instances", "map"]) -> InferenceConfig:
+    """The same regions, and none left out; a detector's become one after that, of a map they are made as one."""
+    regions = config.regions if gives == "map" else "components"
+    return replace(config, score_threshold=0.0, min_area=0, image_threshold=0.0, max_instances=MOST, regions=regions)
 
 
 def rounded_down(heatmap: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ checkpoint, and with the seed they fix what is trained on next.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,8 +42,8 @@ def alarms(
     inference: InferenceConfig,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Alarm]:
-    """Predict these authentic records, one at a time -> an alarm for each instance found in them; model in eval mode."""
-    out = []
+    """Predict these authentic records, one at a time -> an alarm for each region found in them; model in eval mode."""
+    out, inference = [], replace(inference, regions="components")  # the middle of all of them may lie in none
     for number in numbers:
         view, found = predict_record(model, items[number], data, inference)
         height, width = view.pixels.shape[:2]

@@ -51,7 +51,7 @@ class InferenceOver:
 
     def check(self, gives: Literal["instances", "map"]) -> None:
         """Raises InputError where a setting is given that only counts for a map, and the weights give instances."""
-        given = {"close-gaps": self.close_gaps, "regions": self.regions}
+        given: dict[str, object] = {"close-gaps": self.close_gaps}
         given |= {f"refine.{f.name}".replace("_", "-"): getattr(self.refine, f.name) for f in fields(self.refine)}
         idle = [f"--inference.{name}" for name, value in given.items() if value is not None]
         require(

@@ -8,7 +8,7 @@ import numpy as np
 
 from forgery_rcnn.config import InferenceConfig
 from forgery_rcnn.inference import refine, tiling, views
-from forgery_rcnn.instances import Answer, Prediction
+from forgery_rcnn.instances import Answer, Instances, Prediction
 from forgery_rcnn.models import regions
 from forgery_rcnn.models.segmenter import Segmenter
 
@@ -49,11 +49,19 @@ def finished(
 
 def selected(prediction: Prediction, config: InferenceConfig) -> Prediction:
     """The instances with score and area at or above the thresholds, at most `max_instances`, by descending score; none
-    where the image score is below its own."""
+    where the image score is below its own. With config.regions one they are one instance then."""
     order = np.argsort(-prediction.scores, kind="stable")
     good = (prediction.scores >= config.score_threshold) & (prediction.instances.areas() >= config.min_area)
     good &= prediction.image_score >= config.image_threshold
-    return prediction.take([int(i) for i in order if good[i]][: config.max_instances])
+    kept = prediction.take([int(i) for i in order if good[i]][: config.max_instances])
+    return _as_one(kept) if config.regions == "one" and len(kept.scores) > 1 else kept
+
+
+def _as_one(found: Prediction) -> Prediction:
+    """Two instances or more -> their union, in the hull of their boxes, as sure as the surest."""
+    hull = np.concatenate([found.boxes[:, :2].min(axis=0), found.boxes[:, 2:].max(axis=0)])
+    union = Instances(found.instances.size, (found.instances.union(),))
+    return Prediction(union, hull[None], found.scores.max(keepdims=True), found.heatmap, found.image_score)
 
 
 def answer(prediction: Prediction) -> Answer:

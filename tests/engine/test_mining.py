@@ -48,7 +48,8 @@ def test_alarms_are_the_sure_instances_of_the_images_asked_for(shared_root: Path
     for number, x, y in found:
         pixels = records.load(items[number]).pixels[::8, ::8].sum(axis=2, dtype=int)
         assert pixels[y // 8, x // 8] == pixels.max() and (x % 8, y % 8) == (4, 4)
-    assert len(alarms(model, items, asked, DataConfig(), InferenceConfig(score_threshold=0.2))) == 4
+    both = InferenceConfig(score_threshold=0.2, regions="one")
+    assert len(alarms(model, items, asked, DataConfig(), both)) == 4, "each at its own place"
     assert alarms(model, items, asked, DataConfig(), InferenceConfig(score_threshold=0.95)) == []
 
 

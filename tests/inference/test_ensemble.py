@@ -392,7 +392,6 @@ def test_settings_that_count_for_maps_alone_are_refused_for_instances(refused: R
             "--inference.refine.method, --inference.refine.spatial-at",
         ),
         (InferenceOver(close_gaps=0), "--inference.close-gaps"),
-        (InferenceOver(regions="one"), "--inference.regions"),
     ):
         given.check("map")
         with refused(said, "give a map"):

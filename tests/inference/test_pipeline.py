@@ -36,6 +36,22 @@ def test_scores_and_areas_at_the_threshold_pass_and_the_best_come_first() -> Non
     assert found.image_score == 0.9
 
 
+def test_what_passes_is_one_instance_where_asked_for() -> None:
+    found = prediction([0.4, 0.9, 0.6], [30, 5, 9])
+    found = Prediction(
+        found.instances, found.boxes + np.float32([[0] * 4, [2, 0, 2, 0], [0] * 4]), found.scores, found.heatmap, 0.9
+    )
+    one = selected(found, InferenceConfig(regions="one"))
+    assert one.instances.areas().tolist() == [81] and one.scores.tolist() == np.float32([0.9]).tolist()
+    assert one.boxes.tolist() == [[0, 0, 9, 9]] and one.boxes.dtype == np.float32
+    assert len(selected(found, InferenceConfig()).scores) == 2
+    for config in (InferenceConfig(regions="one", score_threshold=0.7), InferenceConfig(regions="one", min_area=10000)):
+        few = selected(found, config)
+        np.testing.assert_array_equal(
+            few.boxes, selected(found, InferenceConfig(score_threshold=0.7, min_area=config.min_area)).boxes
+        )
+
+
 def test_at_most_so_many_instances() -> None:
     found = selected(prediction([0.6, 0.9, 0.8], [9, 8, 7]), InferenceConfig(max_instances=2))
     assert found.instances.areas().tolist() == [64, 49]
