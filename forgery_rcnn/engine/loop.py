@@ -36,6 +36,7 @@ from forgery_rcnn.engine.watch import Watch
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
+from forgery_rcnn.models.segmenter import Segmenter
 
 AfterStage = Callable[["Trainer", int], None]
 

@@ -53,6 +53,17 @@ def test_a_loss_that_is_not_finite_stops_with_losses_and_case_ids(
         train(trainer(shared_root, tmp_path, tiny_model, STAGE))
 
 
+def test_a_stage_may_be_scored_on_some_of_its_images(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig
+) -> None:
+    stage = Stage("few", "few", epochs=1, batch_size=4, repeats=3, evaluate_images=2, warmup_steps=0)
+    result, _ = train(trainer(shared_root, tmp_path, tiny_model, stage))
+    meta = weights.read(result)[1]
+    few = len(json.loads((tmp_path / "split.json").read_text())["few"])
+    assert few > 2 and meta["scores"]["images"] == 2
+    assert meta["step"] == -(-3 * few // 4)
+
+
 def test_a_misspelt_part_in_a_late_stage_fails_before_the_first(
     shared_root: Path, tmp_path: Path, tiny_model: ModelConfig
 ) -> None:

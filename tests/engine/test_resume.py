@@ -119,11 +119,12 @@ def test_a_detector_on_squares_with_mined_alarms_goes_on_exactly(
     """Killed in the epoch after the first look for false alarms: what comes up more often is in the checkpoint."""
     flags = ["full", *tiny_flags, "--data.root", shared_root, "--data.folds=2", "--data.crops-on-forged=0.5"]
     flags += ["--model.fit=native", "--model.image-size=64", "--inference.score-threshold=0", "--model.box-score-min=0"]
-    flags += ["--inference.min-area=0"]
+    flags += ["--inference.min-area=0", "--probe-stages=2"]
     flags += ["--stages.0.mine-every=1", "--stages.0.mine-images=2", "--stages.0.augment", "flip", "scale"]
     flags += ["--save-every=0", "--stages.0.epochs=3", "--stages.0.batch-size=2", "--stages.0.evaluate-every=3"]
     printed = finish(run("edarnn.py", *flags, "--out", tmp_path / "whole"))
     assert "false alarms on 2 of 2 authentic training images" in printed
+    assert "verdict on stage full: " in printed
     process = run("edarnn.py", *flags, "--out", tmp_path / "run")
     stop_at(process, tmp_path / "run", step=6, number=signal.SIGKILL)
     finish(process, -signal.SIGKILL)
