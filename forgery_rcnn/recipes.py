@@ -71,12 +71,12 @@ CROPS_ONE = replace(ONE, epochs=8, repeats=32, batch_size=4, evaluate_every=4)
 CROPS_FEW = replace(FEW, epochs=8, repeats=16, batch_size=8, evaluate_every=4)
 CROPS_FULL = replace(
     FULL,
-    epochs=6,
+    epochs=4,
     batch_size=8,
     augment=ROBUST,
     warmup_steps=100,
-    mine_every=2,
-    mine_images=100,
+    mine_every=1,
+    mine_images=60,
     evaluate_every=2,
     evaluate_images=100,
     patience=0,
@@ -115,7 +115,9 @@ RECIPES: dict[str, RunConfig] = {
         stages=(
             CROPS_ONE,
             CROPS_FEW,
-            replace(CROPS_FULL, epochs=40, batch_size=32, mine_every=5, evaluate_every=5, evaluate_images=0),
+            replace(
+                CROPS_FULL, epochs=40, batch_size=32, mine_every=5, mine_images=200, evaluate_every=5, evaluate_images=0
+            ),
         ),
     ),
     "seed_three_stages": RunConfig(model=COCO, stages=(SEED_ONE, SEED_FEW, SEED_FULL)),
