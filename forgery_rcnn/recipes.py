@@ -81,9 +81,7 @@ CROPS_FULL = replace(
     evaluate_images=100,
     patience=0,
 )
-FORENSIC = RunConfig(
-    CROPS, LITE, (CROPS_ONE, CROPS_FEW, CROPS_FULL), TILED, ema_decay=0.998, precision="bf16", watch=16, probe_stages=8
-)
+FORENSIC = RunConfig(CROPS, LITE, (CROPS_ONE, CROPS_FEW, CROPS_FULL), TILED, ema_decay=0.998, watch=16, probe_stages=8)
 
 RECIPES: dict[str, RunConfig] = {
     "demo": RunConfig(
