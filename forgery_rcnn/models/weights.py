@@ -21,7 +21,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 from forgery_rcnn.config import ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import matcher, package_weights, zoo
-from forgery_rcnn.models.backbones import download, norm_of
+from forgery_rcnn.models.backbones import download, evened, norm_of
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.models.stems import fusion
@@ -191,6 +191,7 @@ def start(model: Segmenter) -> None:
     if name := model.config.package:
         tensors = _read_pth(package_weights.file_of(name))
         package_weights.into(model, name, model.config.backbone, tensors)
+        evened(model.backbone)
         return
     path = resolve(source)
     state = model_part(_tensors(path))
