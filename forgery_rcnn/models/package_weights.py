@@ -111,8 +111,8 @@ def into(model: nn.Module, name: str, backbone: str, tensors: Mapping[str, Tenso
     )
     own = model.state_dict()
     found = {n: t for n, t in renamed(package, tensors).items() if not n.startswith(package.unused)}
-    state = {_place(f"backbone.body.{n}", own): t for n, t in found.items() if not n.endswith("num_batches_tracked")}
-    state = fusion.renamed(state, model.backbone)
+    state = {f"backbone.body.{n}": t for n, t in found.items() if not n.endswith("num_batches_tracked")}
+    state = {_place(n, own): t for n, t in fusion.renamed(state, model.backbone).items()}
     wrong = [n for n, t in state.items() if n not in own or own[n].shape != t.shape]
     require(
         not wrong, f"model.weights package:{name}: the model has no place for {len(wrong)} tensors, e.g. {wrong[:1]}"

