@@ -7,6 +7,8 @@ python3 edarnn.py overfit_one --data.root ROOT --out RUN
 python3 edarnn.py RECIPE --help                          every setting of a recipe
 python3 edarnn.py fit --weights RUN --data.root ROOT     thresholds fitted on validation images; fit --help
 python3 edarnn.py fusion --weights RUN                   a detector and the twin finder as one; fusion --help
+python3 edarnn.py decide --weights RUN                   authentic, forged or undecided, at a stated rate; decide --help
+python3 edarnn.py ship --weights RUN --hosts DIR         weights/pretrained_final with its model card; ship --help
 python3 edarnn.py compare --out OUT                      all five systems with equal budget, in one table; compare --help
 python3 edarnn.py pictures --weights RUN                 every picture of a run; pictures --help
 """
@@ -23,12 +25,19 @@ from pathlib import Path
 from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
 
 # isort: split
-from forgery_rcnn.commands import compare, fit, fusion, pictures
+from forgery_rcnn.commands import compare, decide, fit, fusion, pictures, ship
 from forgery_rcnn.config import Arm, RunConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.recipes import DEFAULT, RECIPES
 
-COMMANDS = {"fit": fit.main, "fusion": fusion.main, "compare": compare.main, "pictures": pictures.main}
+COMMANDS = {
+    "fit": fit.main,
+    "fusion": fusion.main,
+    "decide": decide.main,
+    "ship": ship.main,
+    "compare": compare.main,
+    "pictures": pictures.main,
+}
 """What is no recipe: name -> main(argv) of a file in forgery_rcnn/commands, with settings and --help of its own."""
 
 UNTRAINED = "the twin finder learns nothing; use it with encode_submission.py --weights matcher"

@@ -7,7 +7,8 @@ python3 encode_submission.py --images ROOT/train_images/forged --masks ROOT/trai
 python3 encode_submission.py --images DIR --weights runs/A runs/B --rule vote --inference.views eight
 python3 encode_submission.py --images DIR --format mediaeval_b --settings.team TEAM --out OUT
 
-Formats: recodai, aaltoes, mediaeval_a, mediaeval_b, tianchi.
+Formats: recodai, aaltoes, mediaeval_a, mediaeval_b, tianchi. With weights that `edarnn.py decide` has fitted a decision to,
+OUT/decisions.csv says of every image whether it is authentic, forged or undecided.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from typing import TYPE_CHECKING, Literal
 from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
 
 # isort: split
-from forgery_rcnn import metrics, numbers, report, rle, tables
+from forgery_rcnn import decision, metrics, numbers, report, rle, tables
 from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.config import BARE_PTH, DataConfig, ModelConfig
+from forgery_rcnn.decision import Decision
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference.overrides import InferenceOver
 from forgery_rcnn.instances import Answer, Instances, Truth
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference.ensemble import Ensemble
     from forgery_rcnn.instances import Prediction
+
+
+DECISIONS = ("case_id", "decision", "probability", "image_score", "regions")
+"""Columns of decisions.csv. probability: that the image is forged, where as many are as among those fitted on; regions: of
+the submission's answer, whose thresholds are others."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,8 @@ class Results:
     drawn: int = 0
     fitted: int = 0
     """Images that the thresholds were fitted on: predicted, not scored."""
+    decisions: list[tuple[str, str, str, str, int]] = field(default_factory=list)
+    """Rows of DECISIONS."""
 
 
 def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None, screen: Screen) -> int:
@@ -149,7 +158,7 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
     if not stop:
         partial.replace(target)
         partial.parent.rmdir()
-    _finish(job, partial if stop else target, done, screen)
+    _finish(job, partial if stop else target, done, found.decision, screen)
     if job.format == "mediaeval_a" and not stop:
         from forgery_rcnn.engine import mediaeval_run
 
@@ -180,6 +189,7 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
         screen.say(
             f"note: {path.name}: the file writes this case id as {tables.safe(path.stem)}; rename the image to submit it"
         )
+    _decide(path.stem, found.decision, answer, done)
     known = Known()
     if found.fitted and held_out.digest(pixels) in found.fitted:
         done.fitted += 1
@@ -189,11 +199,19 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
             done.rows.append(report.image_row(path.stem, said, Truth(pixels.shape[:2], known.instances)))
         except InputError as error:
             done.problems.append(f"{error} (not scored)")
-    screen.say(_line(path.stem, prediction, known))
+    screen.say(_line(path.stem, prediction, known) + (f" | {done.decisions[-1][1]}" if found.decision else ""))
     if done.drawn < job.overlays and (known or answer.instances):
         _draw(job.out / "overlays" / f"{path.stem}.png", pixels, known, prediction)
         done.drawn += 1
     return answer
+
+
+def _decide(case: str, rule: Decision | None, answer: Answer, done: Results) -> None:
+    """What the image's score says, into `done`; nothing where no decision was fitted."""
+    if rule is not None:
+        score = answer.image_score
+        row = (case, rule.said(score), f"{rule.probability(score):.4f}", f"{score:.6g}", len(answer.instances or ()))
+        done.decisions.append(row)
 
 
 def _line(case: str, prediction: Prediction, known: Known) -> str:
@@ -216,20 +234,26 @@ def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) 
     draw.save(draw.overlay(pixels, truth if known else None, prediction, path.stem), path)
 
 
-def _finish(job: Job, written: Path, done: Results, screen: Screen) -> None:
+def _finish(job: Job, written: Path, done: Results, rule: Decision | None, screen: Screen) -> None:
     """Write the report where there is truth; say where everything is."""
     out = job.out
     screen.say(f"{written}: {done.images} images, {done.flagged} forged, {done.images - done.flagged} authentic")
     if done.fitted:
         known = f"{done.fitted} of these {done.images} images"
         screen.say(f"note: the thresholds were fitted on {known}; a score on them would flatter, none is given")
+    if rule is not None:
+        tables.write(out / "decisions.csv", DECISIONS, done.decisions)
+        counts = ", ".join(f"{sum(row[1] == name for row in done.decisions)} {name}" for name in decision.ANSWERS)
+        screen.say(f"{out / 'decisions.csv'}: {counts}")
     if done.rows:
         whether = formats.FORMATS[job.format].says == "whether"
         rows = [report.without_regions(row) for row in done.rows] if whether else done.rows
-        found = report.summary(rows)
+        found = report.summary(rows) | numbers.decided(rows, rule)
         (out / "report.csv").write_text(report.to_csv(rows), encoding="utf-8")
         (out / "report.json").write_text(report.to_json(found, rows), encoding="utf-8")
         for line in _calls(rows) if whether else report.lines(found):
+            screen.say(line)
+        for line in numbers.decision_lines(rows, rule):
             screen.say(line)
         screen.say(f"report: {out / 'report.csv'}, {out / 'report.json'}")
     if done.drawn:

@@ -24,6 +24,7 @@ from forgery_rcnn.cli import command, described, tyro  # first: it says what is 
 # isort: split
 from forgery_rcnn import compare, contracts, numbers, report, strata
 from forgery_rcnn.bootstrap import Resampling
+from forgery_rcnn.decision import Decision
 from forgery_rcnn.errors import FileProblems, InputError, Problem, listed
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
 from forgery_rcnn.submission import formats, official, recodai
@@ -112,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
         layout = formats.detect(job.submission)
         truths = _truths(job, job.submission, layout)
         scored = _in_order(numbers.collect(_answers(job, job.submission, layout, truths)), truths)
-        return _report(job, scored, layout.masks) if layout.says == "where" else _report_calls(job, scored)
+        return _report(job, scored, layout.masks, None) if layout.says == "where" else _report_calls(job, scored)
     from forgery_rcnn.config import BARE_PTH
     from forgery_rcnn.engine import evaluate, runlog
     from forgery_rcnn.inference import ensemble
@@ -122,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
         found, job.data.root, job.data.skip_bad, job.split, how, runlog.Screen(sys.stdout)
     )
     masks = f"instances with score >= {thresholds.score_threshold:g}, pixels >= {thresholds.mask_threshold:g}"
-    return _report(job, numbers.collect(each), masks)
+    return _report(job, numbers.collect(each), masks, found.decision)
 
 
 def _truths(job: Job, path: Path, layout: formats.Format) -> dict[str, Truth]:
@@ -173,15 +174,16 @@ def _in_order(scored: numbers.Scored, truths: Mapping[str, Truth]) -> numbers.Sc
     return scored.only(sorted(range(len(scored.rows)), key=lambda i: place[scored.rows[i].case_id]))
 
 
-def _report(job: Job, scored: numbers.Scored, masks: str) -> int:
-    """Print the report, and write what was asked for."""
+def _report(job: Job, scored: numbers.Scored, masks: str, rule: Decision | None) -> int:
+    """Print the report, and write what was asked for. rule: what weights make of an image's score."""
     how = Resampling(job.resamples, job.seed)
     found: dict[str, Any] = report.summary(scored.rows)
     judged = contracts.judge(job.contract, scored.rows, masks, how)
     found |= {"contract": judged, "numbers": numbers.intervals(scored, how), "baselines": numbers.trivial(scored)}
-    found["strata"] = strata.by_stratum(scored, how)
+    found |= {"strata": strata.by_stratum(scored, how)} | numbers.decided(scored.rows, rule)
     tied: Literal["tied", "ranked"] = "tied" if any(table.tied() for table in scored.tables.values()) else "ranked"
     table = [*report.head(found), *report.budget(found), *numbers.lines(found["numbers"], found["baselines"], tied)]
+    table += numbers.decision_lines(scored.rows, rule)
     print("\n".join([*table, *strata.lines(found["strata"]), *contracts.lines(judged)]))
     _write(job, found, scored.rows)
     if job.out is not None:

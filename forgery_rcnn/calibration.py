@@ -1,4 +1,4 @@
-"""How far scores are probabilities: reliability bins, calibration error, temperature scaling. Arrays in, numbers out.
+"""How far scores are probabilities: reliability bins, calibration error, temperature, Platt. Arrays in, numbers out.
 
 A margin is the logit of forged minus the logit of background; the score is its sigmoid, the same as the two-class softmax.
 Temperature T divides margins: the order of scores stays, and so does every call at 0.5 (Guo et al., On Calibration of
@@ -14,6 +14,7 @@ import numpy as np
 
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures that are looked at
 EDGE = 0.01  # a fitted log T this near to the end of what is looked at has run away
+SURE = 1e-4  # scores nearer to 0 or 1 count as this near: one image scored 0 is no infinite evidence
 
 
 def scores_of(margins: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -23,6 +24,44 @@ def scores_of(margins: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     [0.5, 0.7311]
     """
     return np.exp(-np.logaddexp(0, -np.asarray(margins, np.float64) / temperature))
+
+
+def margins_of(scores: np.ndarray) -> np.ndarray:
+    """(N,) scores 0..1 -> (N,) float64 margins, finite: the inverse of `scores_of` but at the very ends (SURE).
+
+    >>> margins_of(np.array([0.0, 0.5, 1.0])).round(2).tolist()
+    [-9.21, 0.0, 9.21]
+    """
+    inside = np.clip(np.asarray(scores, np.float64), SURE, 1 - SURE)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def platt(margins: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
+    """(N,) margins, (N,) bool -> slope >= 0 and offset: sigmoid(slope * margin + offset) is the probability of positive.
+
+    Platt, Probabilistic Outputs for Support Vector Machines, 1999, with his targets (n + 1) / (n + 2), which keep both
+    finite where the classes are parted without a mistake. (0, logit of the share) where margins order them the wrong way;
+    NaN when a class is missing.
+
+    >>> margins = np.repeat([2.0, -2.0], 500)
+    >>> slope, offset = platt(margins, np.tile(np.arange(500) < 400, 2) == (margins > 0))  # right in 4 of 5
+    >>> round(slope, 2), round(offset, 2) + 0.0  # ln(4) / 2
+    (0.69, 0.0)
+    """
+    many, few = int(positive.sum()), int((~positive).sum())
+    if not many or not few:
+        return math.nan, math.nan
+    from scipy.optimize import minimize  # 0.3 s of import
+
+    target = np.where(positive, (many + 1) / (many + 2), 1 / (few + 2))
+
+    def loss(both: np.ndarray) -> tuple[float, np.ndarray]:
+        logit = both[0] * margins + both[1]
+        wrong = scores_of(logit) - target
+        return float((np.logaddexp(0, logit) - target * logit).sum()), np.array([wrong @ margins, wrong.sum()])
+
+    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)])
+    return float(found.x[0]), float(found.x[1])
 
 
 def scaled(score: float, temperature: float) -> float:

@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from forgery_rcnn import ranking
+from forgery_rcnn import decision, ranking
 from forgery_rcnn.average_precision import CocoImage, Table, all_pixels, average_precision, coco_image
 from forgery_rcnn.bootstrap import Interval, Resampling, percentiles, wilson
+from forgery_rcnn.decision import Answers, Decision
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
 from forgery_rcnn.report import ImageRow, compared, image_row, said_of_all
 
@@ -200,6 +201,22 @@ def trivial(scored: Scored) -> dict[str, dict[str, float]]:
             numbers |= dict(zip(_ap_names(kind), found, strict=True))
         out[answer] = numbers
     return out
+
+
+def decided(rows: Sequence[ImageRow], rule: Decision | None) -> dict[str, Answers]:
+    """-> {"decision": how often each answer by the image score was right}; {} without a rule."""
+    if rule is None:
+        return {}
+    scores, forged = (
+        np.array([row.image_score for row in rows]),
+        np.array([row.label == "forged" for row in rows], bool),
+    )
+    return {"decision": decision.of_scores(rule, scores, forged)}
+
+
+def decision_lines(rows: Sequence[ImageRow], rule: Decision | None) -> list[str]:
+    """The same as a table; [] without a rule."""
+    return [] if rule is None else decision.lines(rule, decided(rows, rule)["decision"])
 
 
 def lines(found: Mapping[str, Interval], baselines: Baselines, tied: Literal["tied", "ranked"]) -> list[str]:

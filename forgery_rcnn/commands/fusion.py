@@ -70,9 +70,11 @@ def main(argv: list[str]) -> int:
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference import ensemble
+    from forgery_rcnn.models import weights
 
     screen = Screen(sys.stdout)
-    found = ensemble.load(job.weights, BARE_PTH)
+    # Not the default of prediction, which may be a fusion itself.
+    found = ensemble.load(job.weights or (str(weights.resolve(None)),), BARE_PTH)
     _check(found)
     target = (job.out or _default_out(found.path)) / ensemble.FILE
     there = evaluate.opened(found, job.data.root, job.data.skip_bad, job.split, screen)

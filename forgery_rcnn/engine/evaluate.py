@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from forgery_rcnn.config import DataConfig, InferenceConfig, from_dict
-from forgery_rcnn.data import collection, masks, records, splits
+from forgery_rcnn.data import collection, kinds, masks, records, splits
 from forgery_rcnn.data.augment import paint_boxes
 from forgery_rcnn.engine import held_out
 from forgery_rcnn.engine.distributed import device_of
@@ -173,12 +173,18 @@ def weights_on_split(
         held_out.check(there.items, found.fitted, found.path)
     found.to(device_of(how[0]))
 
-    def each() -> Iterator[tuple[str, Answer, Truth]]:
-        with screen.bar("scoring", len(there.items)) as advance, autocast(found.device, how[1]):
-            for record in there.items:
-                view = seen(record, there.data)
-                answer = pipeline.answer(there.asked(found, record).predict(view.pixels))
-                yield record.key, answer, Truth(view.pixels.shape[:2], view.true)
-                advance()
+    return found.config, predicted(found, there, there.items, how[1], screen)
 
-    return found.config, each()
+
+def predicted(
+    found: Ensemble, there: Part, items: Sequence[records.Record], precision: str, screen: Screen
+) -> Iterator[tuple[str, Answer, Truth]]:
+    """Some records of a part, one at a time -> key, answer and truth, with the kind of forgery where a manifest tells it."""
+    kind_of = kinds.of_root(there.files.root)
+    with screen.bar("scoring", len(items)) as advance, autocast(found.device, precision):
+        for record in items:
+            view = seen(record, there.data)
+            answer = pipeline.answer(there.asked(found, record).predict(view.pixels))
+            kind = "" if view.true is None else kind_of.get(record.case_id, "")
+            yield record.key, answer, Truth(view.pixels.shape[:2], view.true, kind)
+            advance()

@@ -15,7 +15,7 @@ from typing import Any
 
 from forgery_rcnn.config import InferenceConfig, MatchingConfig, ModelConfig, from_dict, to_dict
 from forgery_rcnn.errors import InputError, require
-from forgery_rcnn.inference import fusion
+from forgery_rcnn.inference import fusion, shipped
 from forgery_rcnn.inference.members import RULES as RULES
 from forgery_rcnn.inference.members import Ensemble as Ensemble
 from forgery_rcnn.inference.members import Member as Member
@@ -70,7 +70,8 @@ def is_of(path: Path, members: Sequence[Path]) -> bool:
 
 
 def load(names: Sequence[str] | None, bare: ModelConfig, rule: Rule | None = None) -> Ensemble:
-    """Files, run folders, names under weights/ or runs/, or ensembles of these; none = shipped weights, else the latest run.
+    """Files, run folders, names under weights/ or runs/, or ensembles of these; none = the better of the shipped systems (see
+    shipped.preferred), else the latest run.
 
     A run folder that holds an ensemble.json is that ensemble. Several names make one with equal weights; its thresholds
     are the first's, of a vote those of members.of_votes. rule: None = the stored one, else mean. bare: what a .pth is for.
@@ -96,6 +97,8 @@ def _resolved(name: str | None) -> Path:
     if name == matcher.NAME:
         return Path(name)
     if name is None:
+        if (chosen := shipped.preferred(weights.SHIPPED)) is not None:
+            return chosen
         runs = sorted(weights.RUNS.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
         try:
             path = weights.resolve(None)

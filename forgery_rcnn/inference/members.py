@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from forgery_rcnn import decision
 from forgery_rcnn.config import InferenceConfig
+from forgery_rcnn.decision import Decision
 from forgery_rcnn.inference import merging, pipeline
 from forgery_rcnn.inference.fusion import Fusion
 from forgery_rcnn.instances import Prediction
@@ -77,6 +79,12 @@ class Ensemble:
     def fitted(self) -> frozenset[str]:
         """Content digests of the images that any threshold in it was fitted on, see engine.held_out."""
         return fitted_on(self.meta).union(*(member.fitted for member in self.members))
+
+    @property
+    def decision(self) -> Decision | None:
+        """What its image score says, where `edarnn.py decide` has stored that. Raises InputError for what is malformed."""
+        told = self.meta.get("decision")
+        return None if told is None else decision.from_json(told, str(self.path))
 
     @property
     def thresholds(self) -> tuple[float, float]:
@@ -147,5 +155,7 @@ def of_votes(config: InferenceConfig) -> InferenceConfig:
 
 
 def fitted_on(meta: Mapping[str, Any]) -> frozenset[str]:
-    """The JSON beside weights, or of an ensemble -> content digests of the images that its own thresholds were fitted on."""
-    return frozenset(meta.get("fitted", {}).get("images", ()))
+    """The JSON beside weights, or of an ensemble -> content digests of the images that its own thresholds or its decision were
+    fitted on."""
+    each = (meta.get(name) for name in ("fitted", "decision"))
+    return frozenset().union(*(told.get("images", ()) for told in each if isinstance(told, dict)))

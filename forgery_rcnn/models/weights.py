@@ -20,7 +20,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from forgery_rcnn.config import ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.models import matcher, package_weights, zoo
+from forgery_rcnn.models import matcher, package_weights, packing, zoo
 from forgery_rcnn.models.backbones import download, evened, norm_of
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.segmenter import Segmenter
@@ -205,11 +205,11 @@ def start(model: Segmenter) -> None:
 
 
 def model_part(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of the model in a file of weights or in a resumable checkpoint (averaged ones first)."""
+    """The tensors of the model in a file of weights or in a resumable checkpoint (averaged ones first); none in float16."""
     for prefix in ("ema/", "model/"):
         if part := under(tensors, prefix):
-            return part
-    return dict(tensors)
+            return packing.unpacked(part)
+    return packing.unpacked(tensors)
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

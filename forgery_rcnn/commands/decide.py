@@ -1,0 +1,86 @@
+"""Fit what an image's score says, authentic, forged or undecided, at a stated share of false alarms, and store it.
+
+python3 edarnn.py decide --weights runs/NAME --data.root ROOT --false-alarms 0.05 --missed 0.1
+python3 edarnn.py decide --weights matcher --data.root ROOT --split all --out runs/matcher/ensemble.json
+
+Two thresholds of the image score, and Platt's sigmoid that makes it a probability, fitted to half of the validation images,
+the same half as `fit` takes. encode_submission.py then writes decisions.csv, and scoring.py says how often each answer was
+right; it refuses the images fitted on, and scores the other half with --split held_out.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from forgery_rcnn.cli import described, tyro
+from forgery_rcnn.commands.fit import Where
+from forgery_rcnn.config import BARE_PTH
+from forgery_rcnn.errors import require
+
+
+@dataclass(frozen=True)
+class Job:
+    """Whose decision, on what."""
+
+    weights: tuple[str, ...] = ()
+    """A file, a run's folder, a name under weights/, an ensemble.json, or matcher; several of these are merged. Default the
+    shipped weights, else the latest run."""
+    false_alarms: float = 0.05
+    """Call at most this share of the authentic images forged."""
+    missed: float = 0.1
+    """Call at most this share of the forged images authentic."""
+    data: Where = field(default_factory=Where)
+    split: Literal["validation", "all"] = "validation"
+    """Part of the data, split as in the weights' training; all: of a root that no weights were trained on."""
+    share: float = 0.5
+    """Of the split's groups, so many are fitted on; the rest is for an honest score afterwards."""
+    out: Path | None = None
+    """Write an ensemble.json here; default: into the JSON of the weights, or the ensemble.json, that were named."""
+    seed: int = 0
+    """Of the folds of the honest estimate."""
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("false_alarms", "missed"):
+            share = getattr(self, name)
+            require(0 <= share < 1, f"--{name.replace('_', '-')} is {share}; use a share from 0 to below 1, e.g. 0.05")
+        require(0 < self.share <= 1, f"--share is {self.share}; use a share above 0, at most 1")
+
+
+def main(argv: list[str]) -> int:
+    """Returns 0 when the decision is stored. Interrupted, it has changed nothing."""
+    job = tyro.cli(Job, args=argv, prog="edarnn.py decide", description=described(__doc__))
+    from forgery_rcnn.data import splits
+    from forgery_rcnn.engine import deciding, evaluate, fitting, held_out
+    from forgery_rcnn.engine.distributed import device_of
+    from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.inference import ensemble
+
+    screen = Screen(sys.stdout)
+    found = ensemble.load(job.weights, BARE_PTH)
+    target = fitting.check_target(found, job.out)
+    there = evaluate.opened(found, job.data.root, job.data.skip_bad, job.split, screen)
+    evaluate.require_unknown(job.split, found, there)
+    found.to(device_of(job.device))
+    chosen, others = held_out.of_part(there.items, there.files, job.share)
+    screen.say(f"fitting a decision on {len(chosen)} images, {len(others)} of the split are held out")
+    values, forged = deciding.scores(found, there, chosen, job.precision, screen)
+    place = {member.record.key: number for number, member in enumerate(chosen)}
+    parts = splits.folds(chosen, fitting.FOLDS, job.seed)
+    folds = [np.array(sorted(place[member.record.key] for member in part)) for part in parts if part]
+    decided = deciding.fit(values, forged, folds, job.false_alarms, job.missed)
+    for line in deciding.lines(decided):
+        screen.say(line)
+    deciding.store(found, target, decided, held_out.digests([member.record for member in chosen]))
+    screen.say(f"written: {target}")
+    if others and job.split == "validation":
+        scored = target if target.suffix == ".json" and not target.with_suffix(".safetensors").exists() else found.path
+        root = f" --data.root {job.data.root}" if job.data.root else ""
+        screen.say(f"an honest score: python3 scoring.py --weights {scored}{root} --split {held_out.PART}")
+    return 0

@@ -1,0 +1,67 @@
+"""What a system is and what it was made of, for its model card: architecture, data with licences, recipe, commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from forgery_rcnn.data import sources
+from forgery_rcnn.inference.ensemble import Ensemble
+
+
+def about(found: Ensemble) -> list[str]:
+    """-> a line for each member."""
+    out = []
+    for member in found.members:
+        config = member.model.config
+        if member.model.learns == "nothing":
+            out.append("- the twin finder, which learns nothing: what occurs twice in an image")
+            continue
+        count = sum(parameter.numel() for parameter in member.model.parameters())
+        stems = " ".join(getattr(config, "stems", ("rgb",)))
+        out.append(
+            f"- {config.arch} on {config.backbone}, stems {stems}, input {config.image_size} px ({config.fit}), "
+            f"{count / 1e6:.1f} M parameters"
+        )
+    if found.fusion is not None:
+        out.append("- both fused: all their regions, scored anew by a calibrated regression (`edarnn.py fusion`)")
+    return out
+
+
+def lines(found: Ensemble, hosts: Path | None, root: Path | None, recipe: str) -> list[str]:
+    """-> data, licences, recipe, commit. Raises InputError like sources.of_hosts."""
+    learnt = [member.meta for member in found.members if member.model.learns != "nothing"]
+    out = []
+    for meta in learnt:
+        out.append(
+            f"Trained from recipe `{recipe}` (seed {meta['config'].get('seed', 0)}) at commit `{meta.get('commit', 'unknown')}`, "
+            f"torch {meta.get('torch', 'unknown')}, on the data of fingerprint `{meta.get('data', 'unknown')}`; start: "
+            f"{meta['config']['model'].get('weights', 'none')} weights. `make reproduce HOSTS=DIR` makes it again from nothing."
+        )
+        out += ["", *_stages(meta["config"].get("stages", []))]
+    if root is None or hosts is None:
+        return [*out, "", "Data: the built-in sample, made of the pictures that come with scikit-image (BSD-3-Clause)."]
+    found_sources = sources.of_hosts(hosts, root)
+    table = ["| collection | shows | licence | source | pictures | in these figures |", "|---|---|---|---|---|---|"]
+    table += [
+        f"| {one.name} | {', '.join(one.categories)} | {one.licence} | {one.origin} | {one.pictures} | "
+        f"{'n/a' if one.used is None else one.used} |"
+        for one in found_sources
+    ]
+    return [
+        *out,
+        "",
+        f"Data: figures of `{root.name}`, made by `make corpus` of these untampered pictures.",
+        "",
+        *table,
+    ]
+
+
+def _stages(stages: list[dict[str, Any]]) -> list[str]:
+    if not stages:
+        return []
+    table = ["| stage | trained | images | epochs | learning rate |", "|---|---|---|---|---|"]
+    return table + [
+        f"| {s.get('name')} | {' '.join(s.get('trainable', []))} | {s.get('subset')} | {s.get('epochs')} | {s.get('lr')} |"
+        for s in stages
+    ]
