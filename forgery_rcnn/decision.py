@@ -143,21 +143,20 @@ def of_scores(decision: Decision, scores: np.ndarray, forged: np.ndarray) -> Ans
     return answers([decision.said(float(score)) for score in scores], forged)
 
 
-def lines(decision: Decision, found: Answers) -> list[str]:
-    """How often each answer was right -> a table."""
+def meant(rule: Decision) -> tuple[str, str, str]:
+    """Of which scores each of ANSWERS is the answer."""
+    return f"score < {rule.authentic_below:.4g}", f"score >= {rule.forged_from:.4g}", "between"
+
+
+def lines(rule: Decision, found: Answers, scores: Sequence[str]) -> list[str]:
+    """How often each answer was right -> a table. scores: as `meant` gives them."""
     table = [f"{'decision':<34}{'images':>7}  {'authentic':>9}  {'forged':>6}  right [95 %]"]
-    for name, meant in zip(
-        ANSWERS,
-        (f"score < {decision.authentic_below:.4g}", f"score >= {decision.forged_from:.4g}", "between"),
-        strict=True,
-    ):
+    for name, of in zip(ANSWERS, scores, strict=True):
         authentic, forged = found.counts[name]
         right = str(found.right[name]) if name in found.right else ""
-        table.append(
-            f"  {f'{name} ({meant})':<32}{authentic + forged:>7}  {authentic:>9}  {forged:>6}  {right}".rstrip()
-        )
-    table.append(f"  authentic images called forged    {found.false_alarms}, asked {decision.false_alarms:.1%}")
-    table.append(f"  forged images called authentic    {found.missed}, asked {decision.missed:.1%}")
+        table.append(f"  {f'{name} ({of})':<32}{authentic + forged:>7}  {authentic:>9}  {forged:>6}  {right}".rstrip())
+    table.append(f"  authentic images called forged    {found.false_alarms}, asked {rule.false_alarms:.1%}")
+    table.append(f"  forged images called authentic    {found.missed}, asked {rule.missed:.1%}")
     return table
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forgery_rcnn.bootstrap import Interval
-from forgery_rcnn.decision import ANSWERS, Answers, Decision
+from forgery_rcnn.decision import ANSWERS, Answers, Decision, meant
 from forgery_rcnn.numbers import AP, IMAGES, PIXELS, Baselines
 from forgery_rcnn.strata import FEWEST
 
@@ -115,10 +115,9 @@ def _decision(found: Measured) -> list[str]:
     if found.decided is None:
         return ["No decision was fitted (`edarnn.py decide`): its scores are no probabilities.", ""]
     rule, told = found.decided
-    meant = (f"score < {rule.authentic_below:.4g}", f"score >= {rule.forged_from:.4g}", "between")
     rows = [
         f"| {name} | {limit} | {told.counts[name][0]} | {told.counts[name][1]} | {told.right.get(name, '')} |"
-        for name, limit in zip(ANSWERS, meant, strict=True)
+        for name, limit in zip(ANSWERS, meant(rule), strict=True)
     ]
     return [
         f"**Decision** by the image score, fitted to at most {rule.false_alarms:.1%} false alarms and {rule.missed:.1%} misses on "

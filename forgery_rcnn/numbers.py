@@ -216,7 +216,7 @@ def decided(rows: Sequence[ImageRow], rule: Decision | None) -> dict[str, Answer
 
 def decision_lines(rows: Sequence[ImageRow], rule: Decision | None) -> list[str]:
     """The same as a table; [] without a rule."""
-    return [] if rule is None else decision.lines(rule, decided(rows, rule)["decision"])
+    return [] if rule is None else decision.lines(rule, decided(rows, rule)["decision"], decision.meant(rule))
 
 
 def lines(found: Mapping[str, Interval], baselines: Baselines, tied: Literal["tied", "ranked"]) -> list[str]:

@@ -60,7 +60,9 @@ def test_few_images_are_told_by_the_interval() -> None:
     scores, forged = kinds([0.1] * 8, [0.9] * 8)
     told = decision.of_scores(decision.fit(scores, forged, 0.05, 0.1), scores, forged)
     assert (told.false_alarms.value, round(told.false_alarms.high, 4)) == (0, 0.3244)
-    assert any("0.0000 [0.0000, 0.3244], asked 5.0%" in line for line in decision.lines(PLAIN, told))
+    assert any(
+        "0.0000 [0.0000, 0.3244], asked 5.0%" in line for line in decision.lines(PLAIN, told, decision.meant(PLAIN))
+    )
 
 
 def test_crossed_answers_do_not_know_their_own_fold() -> None:

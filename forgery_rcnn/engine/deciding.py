@@ -66,12 +66,11 @@ def fit(
 
 def lines(found: Decided) -> list[str]:
     """-> the two tables that are printed, ending with a verdict."""
-    out = ["on the images fitted on (flatters)", *decision.lines(found.decision, found.after)]
+    rule = found.decision
+    out = ["on the images fitted on (flatters)", *decision.lines(rule, found.after, decision.meant(rule))]
     if found.crossed is not None:
-        out += [
-            "each image by thresholds fitted on others, the honest one",
-            *decision.lines(found.decision, found.crossed),
-        ]
+        own = ("low score", "high score", "between")  # each fold has thresholds of its own
+        out += ["each image by thresholds fitted on others, the honest one", *decision.lines(rule, found.crossed, own)]
     raw, after = (f"{value:.4f}" if not math.isnan(value) else "n/a" for value in found.error)
     out.append(f"calibration error of the scores {raw}, of probabilities fitted on others {after}")
     return [*out, f"verdict: {verdict(found)}"]
