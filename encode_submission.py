@@ -251,9 +251,7 @@ def _finish(job: Job, written: Path, done: Results, rule: Decision | None, scree
         found = report.summary(rows) | numbers.decided(rows, rule)
         (out / "report.csv").write_text(report.to_csv(rows), encoding="utf-8")
         (out / "report.json").write_text(report.to_json(found, rows), encoding="utf-8")
-        for line in _calls(rows) if whether else report.lines(found):
-            screen.say(line)
-        for line in numbers.decision_lines(rows, rule):
+        for line in [*numbers.decision_lines(rows, rule), *(_calls(rows) if whether else report.lines(found))]:
             screen.say(line)
         screen.say(f"report: {out / 'report.csv'}, {out / 'report.json'}")
     if done.drawn:

@@ -145,7 +145,8 @@ def of_scores(decision: Decision, scores: np.ndarray, forged: np.ndarray) -> Ans
 
 def meant(rule: Decision) -> tuple[str, str, str]:
     """Of which scores each of ANSWERS is the answer."""
-    return f"score < {rule.authentic_below:.4g}", f"score >= {rule.forged_from:.4g}", "between"
+    low, high = f"score < {rule.authentic_below:.4g}", f"score >= {rule.forged_from:.4g}"
+    return low if rule.authentic_below else "never", high if rule.forged_from < NEVER else "never", "between"
 
 
 def lines(rule: Decision, found: Answers, scores: Sequence[str]) -> list[str]:

@@ -56,6 +56,11 @@ def test_both_shares_are_kept_to_on_the_images_fitted_on(
     assert decision.from_json(json.loads(json.dumps(decision.as_json(found))), "x") == found
 
 
+def test_an_answer_that_is_never_given_is_called_so() -> None:
+    assert decision.meant(PLAIN) == ("score < 0.2", "score >= 0.8", "between")
+    assert decision.meant(Decision(1.0, 0.0, 0.0, NEVER, 0.05, 0.1))[:2] == ("never", "never")
+
+
 def test_few_images_are_told_by_the_interval() -> None:
     scores, forged = kinds([0.1] * 8, [0.9] * 8)
     told = decision.of_scores(decision.fit(scores, forged, 0.05, 0.1), scores, forged)

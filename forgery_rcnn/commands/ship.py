@@ -124,7 +124,7 @@ def _detector(scene: _Scene, found: Ensemble) -> None:
         small = packing.packed(whole)
         candidate = packed(small)
         same = _agreement(scene, found, candidate)
-        told = [f"float16 (matrices and kernels) against the weights as trained: {same}."]
+        told = [f"float16 (matrices and kernels) against the weights as trained, both computed in float32: {same}."]
         scene.screen.say(told[0])
         if not same.fine:
             small, candidate = whole, packed(whole)
@@ -184,7 +184,7 @@ def _agreement(scene: _Scene, one: Ensemble, other: Ensemble) -> Any:
     from forgery_rcnn.engine import shipping
 
     items = splits.balanced(scene.items, scene.job.compared)
-    return shipping.agreement(one, other, scene.there, items, scene.job.precision, scene.screen)
+    return shipping.agreement(one, other, scene.there, items, scene.screen)
 
 
 def _where(scene: _Scene) -> str:
@@ -196,11 +196,13 @@ def _where(scene: _Scene) -> str:
 
 
 def _public(meta: dict[str, Any]) -> dict[str, Any]:
-    """The JSON beside weights without the place of its data on this machine."""
-    config = meta["config"]
-    data = dict(config.get("data", {}))
-    data |= {name: Path(data[name]).name for name in ("root", "split_file", "masks") if data.get(name)}
-    return {**meta, "config": {**config, "data": data}}
+    """The JSON beside weights without places on this machine: of a root and of a start only the name, of others nothing."""
+    config = {name: dict(part) if isinstance(part, dict) else part for name, part in meta["config"].items()}
+    for section, name in (("data", "root"), ("data", "split_file"), ("data", "masks"), ("model", "weights")):
+        place = config.get(section, {}).get(name)
+        if place and Path(place).is_absolute():
+            config[section][name] = Path(place).name if name in ("root", "weights") else None
+    return {**meta, "config": config}
 
 
 def _count(tensors: dict[str, Any]) -> str:
