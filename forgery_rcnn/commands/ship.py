@@ -215,7 +215,7 @@ def _card(scene: _Scene, found: Ensemble, measured: Any, told: Sequence[str], ot
     from forgery_rcnn import model_card, tables
     from forgery_rcnn.engine import provenance
 
-    made = provenance.lines(found, scene.job.hosts, scene.job.data.root, _recipe(scene.job))
+    made = provenance.lines(found, scene.job.hosts, scene.there, _recipe(scene.job))
     card = model_card.Card(scene.target.name, provenance.about(found), made, told, measured, others)
     path = scene.target.with_name(f"{scene.target.name}.md")
     with tables.replacing(path) as temporary:

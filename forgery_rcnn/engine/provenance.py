@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from forgery_rcnn.data import sources
+from forgery_rcnn.engine.evaluate import Part
 from forgery_rcnn.inference.ensemble import Ensemble
 
 
@@ -28,8 +29,10 @@ def about(found: Ensemble) -> list[str]:
     return out
 
 
-def lines(found: Ensemble, hosts: Path | None, root: Path | None, recipe: str) -> list[str]:
-    """-> data, licences, recipe, commit. Raises InputError like sources.of_hosts."""
+def lines(found: Ensemble, hosts: Path | None, there: Part, recipe: str) -> list[str]:
+    """-> data, licences, recipe, commit. hosts: what the measured figures were made of, None = they are the built-in sample.
+
+    Raises InputError like sources.of_hosts."""
     learnt = [member.meta for member in found.members if member.model.learns != "nothing"]
     out = []
     for meta in learnt:
@@ -39,7 +42,14 @@ def lines(found: Ensemble, hosts: Path | None, root: Path | None, recipe: str) -
             f"{meta['config']['model'].get('weights', 'none')} weights. `make reproduce HOSTS=DIR` makes it again from nothing."
         )
         out += ["", *_stages(meta["config"].get("stages", []))]
-    if root is None or hosts is None:
+    root = there.files.root
+    strange = [meta for meta in learnt if meta.get("data") != there.files.fingerprint]
+    if strange:  # nobody is to read these licences as those of the training data
+        out += [
+            "",
+            f"**Not trained on the data below**, which have the fingerprint `{there.files.fingerprint}`: only measured.",
+        ]
+    if hosts is None:
         return [*out, "", "Data: the built-in sample, made of the pictures that come with scikit-image (BSD-3-Clause)."]
     found_sources = sources.of_hosts(hosts, root)
     table = ["| collection | shows | licence | source | pictures | in these figures |", "|---|---|---|---|---|---|"]

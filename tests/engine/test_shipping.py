@@ -148,6 +148,7 @@ def test_a_detector_and_its_fusion_are_shipped(
     for expected in (
         "CC0-1.0 | someone/0 | 3 | 3",
         "commit `c0ffee`",
+        "**Not trained on the data below**",
         "(Wilson)",
         "not good at",
         "| authentic (5) | copy_move (5) |",
