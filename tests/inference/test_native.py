@@ -40,7 +40,7 @@ def knowing(tiny_model: ModelConfig) -> MaskRCNN:
 
     torch.manual_seed(0)
     model = zoo.build(weights.settled(replace(tiny_model, fit="native", image_size=64))).eval()
-    model._detect = detect
+    model.detect = detect
     return model
 
 

@@ -80,7 +80,9 @@ def test_a_detector_starts_from_it(tensors: dict[str, Tensor], norm: str) -> Non
     after = model.state_dict()
     moved = {name for name in after if not torch.equal(before[name], after[name])}
     values = {name for name in after if name.startswith("backbone.body.") and "num_batches" not in name}
-    assert moved == values | {f"backbone.fpn.inner_blocks.{level}.0.weight" for level in range(4)}, "and what evens it out"
+    assert moved == values | {f"backbone.fpn.inner_blocks.{level}.0.weight" for level in range(4)}, (
+        "and what evens it out"
+    )
     torch.testing.assert_close(after["backbone.body.conv_stem.weight"], tensors["_conv_stem.weight"])
     (last,) = (
         value for name, value in after.items() if name.startswith("backbone.body.blocks.6.0.bn3") and "bias" in name
