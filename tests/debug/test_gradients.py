@@ -226,7 +226,7 @@ def test_a_residual_blocks_one_relu_counts_as_two_layers(healthy: Case, specimen
 def test_parts_of_a_backbone_with_many_blocks_are_one() -> None:
     names = [f"backbone.body.{i}.weight" for i in range(9)]
     assert set(parts.parts_of(names).values()) == {"backbone.body"}
-    model = zoo.build(ModelConfig(fpn_width=32, box_hidden=32, mask_hidden=16))
+    model = zoo.build(ModelConfig(fpn_width=32, box_hidden=32, mask_hidden=16, stems=("rgb", "srm")))
     found = set(parts.parts_of(name for name, _ in model.named_parameters()).values())
     assert len(found) == 13 and found >= set(parts.HEADS)
     for part in found:
