@@ -23,6 +23,7 @@ MOVES = 0.02  # mean rise of the IoU below which the regressor does nothing
 BIAS = 0.05  # median error, of the box's side or log ratio, that is called a bias
 LEAST = 1e-2  # px: side below which torchvision drops a box
 
+ROUNDING = 1e-6  # of an IoU: boxes coded and decoded again
 
 @dataclass(frozen=True)
 class Moved:
@@ -141,7 +142,7 @@ def summarised(
         before=_pooled(moved, lambda m: m.before),
         after=_pooled(moved, lambda m: m.after),
         gain=_pooled(moved, lambda m: m.after - m.before),
-        improved=mean((after > before).astype(float)),
+        improved=mean((after > before + ROUNDING).astype(float)),
         best_before=mean(_joined(moved, "best_before")),
         best_after=mean(_joined(moved, "best_after")),
         axes={name: _axis(moved, place) for place, name in enumerate(AXES)},
