@@ -25,6 +25,7 @@ LEAST = 1e-2  # px: side below which torchvision drops a box
 
 ROUNDING = 1e-6  # of an IoU: boxes coded and decoded again
 
+
 @dataclass(frozen=True)
 class Moved:
     """One image. Of its F forged proposals: (F,) IoU with their true box before and after, (F, 4) errors before and

@@ -129,7 +129,11 @@ def test_stages_are_measured_on_the_same_images(staged: Case, sound: Boxes, tmp_
     found = measured(staged)
     first, second = found.stages
     assert (first.name, second.name) == ("some", "best-of-all")
-    assert first.before == pytest.approx(first.after, abs=1e-6) and first.improved == 0 and first.proposals == sound.proposals
+    assert (
+        first.before == pytest.approx(first.after, abs=1e-6)
+        and first.improved == 0
+        and first.proposals == sound.proposals
+    )
     assert (second.before, second.after) == (sound.before.value, sound.after.value)
     assert "stages.png" in {path.name for path in write(probe.PROBE, found, tmp_path / "out")}
 
