@@ -23,7 +23,7 @@ MOVES = 0.02  # mean rise of the IoU below which the regressor does nothing
 BIAS = 0.05  # median error, of the box's side or log ratio, that is called a bias
 LEAST = 1e-2  # px: side below which torchvision drops a box
 
-ROUNDING = 1e-6  # of an IoU: boxes coded and decoded again
+ROUNDING = 1e-5  # of an IoU: boxes coded and decoded again
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def summarised(
         before=_pooled(moved, lambda m: m.before),
         after=_pooled(moved, lambda m: m.after),
         gain=_pooled(moved, lambda m: m.after - m.before),
-        improved=mean((after > before + ROUNDING).astype(float)),
+        improved=_improved(before, after),
         best_before=mean(_joined(moved, "best_before")),
         best_after=mean(_joined(moved, "best_after")),
         axes={name: _axis(moved, place) for place, name in enumerate(AXES)},
@@ -158,7 +158,12 @@ def summarised(
 def stage(name: str, moved: Sequence[Moved]) -> Stage:
     """What the best weights of a stage do -> Stage."""
     before, after = _joined(moved, "before"), _joined(moved, "after")
-    return Stage(name, len(before), mean(before), mean(after), mean((after > before).astype(float)))
+    return Stage(name, len(before), mean(before), mean(after), _improved(before, after))
+
+
+def _improved(before: np.ndarray, after: np.ndarray) -> float:
+    """(N,) IoU, (N,) IoU -> share that rose."""
+    return mean((after > before + ROUNDING).astype(float))
 
 
 def _joined(moved: Sequence[Moved], name: str) -> np.ndarray:

@@ -135,11 +135,19 @@ def test_saved_weights_give_the_scaled_scores(healthy: Case, tmp_path: Path) -> 
 
 def test_a_scaled_threshold_below_the_old_least_score_loses_nothing(healthy: Case, tmp_path: Path) -> None:
     """0.06 with T 0.5 is 0.004: a least score left at 0.05 would drop detections that were called before."""
-    case = replace(healthy, inference=replace(healthy.inference, score_threshold=0.06), precision="float32")
+    top = max(float(one.anatomy.prediction.scores.max()) for one in healthy.specimens())
+    tensors, meta = weights.read(healthy.path)
+    bias = tensors["roi_heads.box_predictor.cls_score.bias"]
+    bias[1] -= np.log(top / (1 - top)) - np.log(0.15 / 0.85)  # so that the surest scores 0.15
+    weights.write(tmp_path / "unsure.safetensors", tensors, meta)
+
+    def opened(name: str) -> Case:
+        return open_case(ScoresJob(weights=str(tmp_path / name), split="few", precision="float32"), Screen(None))
+
+    unsure = opened("unsure.safetensors")
+    case = replace(unsure, inference=replace(unsure.inference, score_threshold=0.06))
     probe.save(case, 0.5, [], tmp_path / "sharp.safetensors")
-    then = open_case(
-        ScoresJob(weights=str(tmp_path / "sharp.safetensors"), split="few", precision="float32"), Screen(None)
-    )
+    then = opened("sharp.safetensors")
     least = then.model.roi_heads.score_thresh
     assert least == pytest.approx(scaled(0.05, 0.5)) and least < then.inference.score_threshold < 0.005
     faint = 0
