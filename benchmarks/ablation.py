@@ -126,7 +126,9 @@ def parsed(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> int:
+    """Trains what is not trained yet, and writes the page after each seed."""
     args = parsed(argv)
     data = collection.open_checked(replace(FORENSIC.data, root=args.root), runlog.Screen(sys.stdout).bar)
     shown, seen = len(data.split.full), data.split.validation
@@ -147,4 +149,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(main())
