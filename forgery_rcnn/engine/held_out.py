@@ -57,16 +57,20 @@ def check(items: Sequence[Record], fitted: Collection[str], weights: Path) -> No
 
 
 def halves(items: Sequence[Member], share: float) -> tuple[list[Member], list[Member]]:
-    """Members -> those to fit on, `share` of the groups (0..1, at least one group), and the rest.
+    """Members -> those to fit on, about `share` (0..1) of the images in whole groups, at least one group; and the rest.
 
+    The largest groups first, each to the side that lacks more: made figures of one pool of hosts can be half of all images.
     Fixed by a hash of each group's first case id, so neither the order of the images nor a seed decides.
     """
     groups: dict[int, list[Member]] = defaultdict(list)
     for member in sorted(items, key=lambda member: member.record.key):
         groups[member.group].append(member)
-    order = sorted(groups.values(), key=lambda group: _rank(min(member.record.case_id for member in group)))
-    count = min(max(1, round(share * len(order))), len(order))
-    return [m for group in order[:count] for m in group], [m for group in order[count:] for m in group]
+    order = sorted(groups.values(), key=lambda g: (-len(g), _rank(min(member.record.case_id for member in g))))
+    chosen: list[Member] = []
+    others: list[Member] = []
+    for group in order:
+        (chosen if len(chosen) * (1 - share) <= len(others) * share else others).extend(group)
+    return chosen, others
 
 
 def of_part(items: Sequence[Record], files: collection.Collection, share: float) -> tuple[list[Member], list[Member]]:

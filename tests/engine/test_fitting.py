@@ -384,6 +384,8 @@ def test_halves_share_no_group_and_never_depend_on_the_order(root: Path) -> None
     assert held_out.halves(members, 1.0)[1] == [] and len(held_out.halves(members, 0.01)[0]) == 2
     alone = [replace(member, group=0) for member in members]
     assert len(held_out.halves(alone, 0.5)[0]) == 24
+    uneven = [replace(member, group=min(i // 10, 1) if i < 20 else i) for i, member in enumerate(members)]
+    assert [len(part) for part in held_out.halves(uneven, 0.5)] == [12, 12]  # of images, not of the six groups
 
 
 def test_an_image_is_known_again_under_another_name(root: Path, tmp_path: Path, refused: Refused) -> None:
