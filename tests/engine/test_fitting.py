@@ -384,6 +384,9 @@ def test_halves_share_no_group_and_never_depend_on_the_order(root: Path) -> None
     assert held_out.halves(members, 1.0)[1] == [] and len(held_out.halves(members, 0.01)[0]) == 2
     alone = [replace(member, group=0) for member in members]
     assert len(held_out.halves(alone, 0.5)[0]) == 24
+    twins = [member.record for member in members if member.record.case_id == members[0].record.case_id]
+    with pytest.raises(InputError, match=r"--share 0.5: the split is 1 group of 2 images .*, none is left to score"):
+        held_out.of_part(twins, data, 0.5)
     uneven = [replace(member, group=min(i // 10, 1) if i < 20 else i) for i, member in enumerate(members)]
     assert [len(part) for part in held_out.halves(uneven, 0.5)] == [12, 12]  # of images, not of the six groups
 
@@ -556,7 +559,6 @@ def test_nothing_is_fitted_where_it_would_be_useless(own: Path, root: Path, caps
     there = ["--weights", own / "dense", "--data.root", root]
     for flags, said in (
         (["--split", "all"], "is what the weights were trained on, scores on it flatter; use --split validation"),
-        (["--share", "0.99"], "--share 0.99: the split is 6 groups of 12 images"),
     ):
         assert fit(*there, *flags) == 2
         errors = capsys.readouterr().err
