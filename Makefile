@@ -21,9 +21,10 @@ $(VENV)/.complete: requirements.txt
 
 demo: venv clean-demo
 	$(PY) edarnn.py demo --out $(DEMO)
-	$(PY) encode_submission.py --weights $(DEMO) --out $(DEMO)/submission
+	$(PY) edarnn.py finetune --out $(DEMO)/full
+	$(PY) encode_submission.py --weights $(DEMO)/full --out $(DEMO)/submission
 	$(PY) scoring.py --submission $(DEMO)/submission/submission.csv --solution data/sample/solution.csv --out $(DEMO)/report
-	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), model.safetensors, submission/ (submission.csv, overlays/), report/ (report.json, report.csv, error_budget.png)"
+	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), full/ (the last stage, from the shipped weights: model.safetensors), submission/ (submission.csv, overlays/), report/ (report.json, report.csv, error_budget.png)"
 
 # Forged figures for training, in data/corpus: make corpus HOSTS=DIR. Without HOSTS, from the pictures of the built-in sample.
 corpus: venv
@@ -42,7 +43,6 @@ reproduce: corpus
 	$(PY) edarnn.py decide --weights $(RUN) $(ON) --false-alarms 0.05
 	$(PY) edarnn.py ship --weights $(RUN) $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
 	$(PY) edarnn.py fusion --weights pretrained_final $(ON) --false-alarms 0.05 --out $(RUN)-fusion
-	$(PY) edarnn.py decide --weights $(RUN)-fusion $(ON) --false-alarms 0.05
 	$(PY) edarnn.py ship --weights $(RUN)-fusion $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
 	for name in pretrained_final fusion; do \
 	  $(PY) scoring.py --weights $$name $(ON) --split held_out --out $(RUN)/report/$$name && \

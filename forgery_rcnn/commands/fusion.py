@@ -5,6 +5,7 @@ python3 edarnn.py fusion --weights RUN --data.root ROOT --split all --out runs/N
 
 Written is OUT/ensemble.json, plain numbers: encode_submission.py and scoring.py take it with --weights OUT. Weighed are
 the scores of both, the twin finder's evidence (chance, correlation, agreeing places, copies, panels), overlap and area.
+A decision (authentic, forged, undecided; see decide --help) is fitted to the same images.
 Regression and thresholds know the images fitted on, which are noted: scoring.py refuses to score them, and scores the
 others with --split held_out.
 """
@@ -27,11 +28,14 @@ from forgery_rcnn.errors import InputError, require
 
 if TYPE_CHECKING:
     from forgery_rcnn.data.splits import Member
+    from forgery_rcnn.engine.deciding import Decided
     from forgery_rcnn.engine.evaluate import Part
     from forgery_rcnn.engine.fitting import Fitted
     from forgery_rcnn.engine.fusing import Fused, Seen
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference.ensemble import Ensemble
+
+FALSE_ALARMS = 0.05  # of the decision, where nothing is asked
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ class Job:
     share: float = 0.5
     """Of the split's groups, so many are fitted on; the rest is for an honest score afterwards."""
     false_alarms: float | None = None
-    """Choose thresholds that flag at most this share of the authentic images that are fitted on."""
+    """Choose thresholds that flag at most this share of the authentic images that are fitted on. The decision calls at most
+    this share of them forged, 0.05 where none is asked."""
+    missed: float = 0.1
+    """The decision calls at most this share of the forged images authentic."""
     out: Path | None = None
     """Folder for ensemble.json; default runs/RUN-fusion."""
     seed: int = 0
@@ -60,13 +67,14 @@ class Job:
         from forgery_rcnn.engine.outcomes import Goal
 
         Goal("of1", self.false_alarms)
+        require(0 <= self.missed < 1, f"--missed is {self.missed}; use a share from 0 to below 1, e.g. 0.1")
         require(0 < self.share <= 1, f"--share is {self.share}; use a share above 0, at most 1")
 
 
 def main(argv: list[str]) -> int:
     """Returns 0 when the fusion is written. Interrupted, it has written nothing."""
     job = tyro.cli(Job, args=argv, prog="edarnn.py fusion", description=described(__doc__))
-    from forgery_rcnn.engine import evaluate, fitting, fusing, held_out
+    from forgery_rcnn.engine import deciding, evaluate, fitting, fusing, held_out
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference import ensemble
@@ -85,9 +93,11 @@ def main(argv: list[str]) -> int:
     images, folds = _seen(job, found, there, chosen, screen), _folds(chosen, job.seed)
     fused = fusing.fit(images, folds)
     fitted = _thresholds(job, found, fused, images, folds, chosen)
-    for line in [*fusing.lines(fused), *fitting.lines(fitted, _start(found))]:
+    decided = _decided(job, fused, images, folds)
+    said = ["no decision: too few images of either kind"] if decided is None else deciding.lines(decided)
+    for line in [*fusing.lines(fused), *fitting.lines(fitted, _start(found)), *said]:
         screen.say(line)
-    _write(target, job, found, fused, fitted, held_out.digests([member.record for member in chosen]))
+    _write(target, job, found, fused, (fitted, decided), held_out.digests([member.record for member in chosen]))
     screen.say(f"written: {target}")
     if others and job.split == "validation":
         root = f" --data.root {job.data.root}" if job.data.root else ""
@@ -165,11 +175,35 @@ def _thresholds(
     return fitting.fit(table, thresholds.Setting((1.0,), _start(found)), folds, plan)
 
 
-def _write(target: Path, job: Job, found: Ensemble, fused: Fused, fitted: Fitted, digests: Sequence[str]) -> None:
-    from forgery_rcnn.engine import fitting
+def _decided(job: Job, fused: Fused, images: Sequence[Seen], folds: Sequence[np.ndarray]) -> Decided | None:
+    """On image scores by numbers that know other folds only; None where there are too few images of either kind."""
+    from forgery_rcnn import decision
+    from forgery_rcnn.engine import deciding
+
+    forged = np.array([image.true is not None for image in images], bool)
+    if min(forged.sum(), (~forged).sum()) < decision.FEWEST:
+        return None
+    values = np.array([scores.max(initial=0.0) for scores in fused.scores], np.float64)
+    return deciding.fit(
+        values, forged, folds, FALSE_ALARMS if job.false_alarms is None else job.false_alarms, job.missed
+    )
+
+
+def _write(
+    target: Path,
+    job: Job,
+    found: Ensemble,
+    fused: Fused,
+    fitted: tuple[Fitted, Decided | None],
+    digests: Sequence[str],
+) -> None:
+    from forgery_rcnn.engine import deciding, fitting
     from forgery_rcnn.inference import ensemble
 
+    thresholds, decided = fitted
     members = [(ensemble.source_of(member), member.weight) for member in found.members] + [(job.matching, 1.0)]
-    told = fitting.as_json(fitted, sorted({*digests, *found.fitted}))
+    told = {"fitted": fitting.as_json(thresholds, sorted({*digests, *found.fitted})), "fusion": fused.fusion.as_json()}
+    if decided is not None:
+        told["decision"] = deciding.as_json(decided, digests)
     target.parent.mkdir(parents=True, exist_ok=True)
-    ensemble.write(target, members, "fused", fitted.setting.config, fitted=told, fusion=fused.fusion.as_json())
+    ensemble.write(target, members, "fused", thresholds.setting.config, **told)

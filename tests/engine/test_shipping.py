@@ -158,8 +158,8 @@ def test_a_detector_and_its_fusion_are_shipped(
     assert alone.meta["measured"]["images"] == 10 and str(tmp_path) not in card + json.dumps(alone.meta)
 
     fused = tmp_path / "fused"
-    assert edarnn.main(["fusion", *data, "--split", "all", "--share", "0.5", "--out", str(fused)]) == 0
-    assert edarnn.main(["decide", "--weights", str(fused), *data, "--split", "all", "--missed", "0.05"]) == 0
+    fitting = ["--data.root", str(make_root(tmp_path / "fitting", cases=10, seed=9)), "--split", "all", "--share", "1"]
+    assert edarnn.main(["fusion", *fitting, "--missed", "0.05", "--out", str(fused)]) == 0
     assert edarnn.main(["ship", "--weights", str(fused), *more]) == 0
     told = json.loads((place / "fusion.json").read_text())
     assert told["recorded"]["fused"]["of1"] > told["recorded"]["detector"]["of1"]

@@ -142,6 +142,7 @@ def test_the_whole_way_from_fitting_to_scores(
     assert "regions, 6 of them true" in said and "verdict: " in said
     told = json.loads((out / "ensemble.json").read_text())
     assert told["rule"] == "fused" and len(told["fitted"]["images"]) == 12
+    assert told["decision"]["images"] == told["fitted"]["images"] and told["decision"]["false_alarms"] == 0.05
     assert told["members"][1]["matching"]["min_area"] == 100
     images = root / "train_images/forged"
     flags = ["--images", str(images), "--masks", str(root / "train_masks"), "--weights", str(out)]
