@@ -83,16 +83,12 @@ CROPS_FULL = replace(
     patience=0,
 )
 FORENSIC = RunConfig(CROPS, LITE, (CROPS_ONE, CROPS_FEW, CROPS_FULL), TILED, ema_decay=0.998, watch=16, probe_stages=8)
+# From the shipped weights on, for figures of one's own; slower, so that few of them do not undo what many have taught.
+FINETUNE = replace(CROPS_FULL, epochs=2, lr=1e-4, warmup_steps=10, evaluate_every=1, evaluate_images=0)
 
 RECIPES: dict[str, RunConfig] = {
-    "demo": RunConfig(
-        model=SLIM,
-        stages=(
-            replace(ONE, epochs=40),
-            replace(FEW, epochs=40, evaluate_every=10),
-            replace(FULL, epochs=8, patience=0),
-        ),
-    ),
+    "demo": RunConfig(model=SLIM, stages=(replace(ONE, epochs=40), replace(FEW, epochs=40, evaluate_every=10))),
+    "finetune": replace(FORENSIC, model=replace(LITE, weights="pretrained_final"), stages=(FINETUNE,)),
     "overfit_one": RunConfig(model=SLIM, stages=(ONE,)),
     "overfit_few": RunConfig(model=SLIM, stages=(FEW,)),
     "full": RunConfig(model=SLIM, stages=(FULL,), ema_decay=0.998),
