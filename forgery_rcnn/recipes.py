@@ -87,7 +87,14 @@ FORENSIC = RunConfig(CROPS, LITE, (CROPS_ONE, CROPS_FEW, CROPS_FULL), TILED, ema
 FINETUNE = replace(CROPS_FULL, epochs=2, lr=1e-4, warmup_steps=10, evaluate_every=1, evaluate_images=0)
 
 RECIPES: dict[str, RunConfig] = {
-    "demo": RunConfig(model=SLIM, stages=(replace(ONE, epochs=40), replace(FEW, epochs=40, evaluate_every=10))),
+    "demo": RunConfig(
+        model=SLIM,
+        stages=(
+            replace(ONE, epochs=40),
+            replace(FEW, epochs=40, evaluate_every=10),
+            replace(FULL, epochs=8, patience=0),
+        ),
+    ),
     "finetune": replace(FORENSIC, model=replace(LITE, weights="pretrained_final"), stages=(FINETUNE,)),
     "overfit_one": RunConfig(model=SLIM, stages=(ONE,)),
     "overfit_few": RunConfig(model=SLIM, stages=(FEW,)),

@@ -250,7 +250,7 @@ def test_skip_bad_lists_and_goes_on(capsys: pytest.CaptureFixture[str], tiny_roo
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["overfit"], "no recipe 'overfit'; use one of demo, overfit_one"),
+        (["overfit"], "no recipe 'overfit'; use one of demo, finetune, overfit_one"),
         (["fitt"], "or fit"),
         (["overfit_one", "--data.few", "0"], "data.few is 0; use at least 1 image"),
         (["overfit_one", "--stages.0.trainable"], "trainable is empty: name a part"),
