@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from forgery_rcnn.cli import described, tyro
 from forgery_rcnn.commands.fit import Where
 from forgery_rcnn.config import BARE_PTH
@@ -38,7 +36,7 @@ class Job:
     split: Literal["validation", "all"] = "validation"
     """Part of the data, split as in the weights' training; all: of a root that no weights were trained on."""
     share: float = 0.5
-    """Of the split's groups, so many are fitted on; the rest is for an honest score afterwards."""
+    """Of the split's images about so many, in whole groups, are fitted on; the rest is for an honest score afterwards."""
     out: Path | None = None
     """Write an ensemble.json here; default: into the JSON of the weights, or the ensemble.json, that were named."""
     seed: int = 0
@@ -56,7 +54,6 @@ class Job:
 def main(argv: list[str]) -> int:
     """Returns 0 when the decision is stored. Interrupted, it has changed nothing."""
     job = tyro.cli(Job, args=argv, prog="edarnn.py decide", description=described(__doc__))
-    from forgery_rcnn.data import splits
     from forgery_rcnn.engine import deciding, evaluate, fitting, held_out
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
@@ -71,16 +68,11 @@ def main(argv: list[str]) -> int:
     chosen, others = held_out.of_part(there.items, there.files, job.share)
     screen.say(f"fitting a decision on {len(chosen)} images, {len(others)} of the split are held out")
     values, forged = deciding.scores(found, there, chosen, job.precision, screen)
-    place = {member.record.key: number for number, member in enumerate(chosen)}
-    parts = splits.folds(chosen, fitting.FOLDS, job.seed)
-    folds = [np.array(sorted(place[member.record.key] for member in part)) for part in parts if part]
-    decided = deciding.fit(values, forged, folds, job.false_alarms, job.missed)
+    decided = deciding.fit(values, forged, fitting.folds(chosen, job.seed), job.false_alarms, job.missed)
     for line in deciding.lines(decided):
         screen.say(line)
     deciding.store(found, target, decided, held_out.digests([member.record for member in chosen]))
     screen.say(f"written: {target}")
     if others and job.split == "validation":
-        scored = target if target.suffix == ".json" and not target.with_suffix(".safetensors").exists() else found.path
-        root = f" --data.root {job.data.root}" if job.data.root else ""
-        screen.say(f"an honest score: python3 scoring.py --weights {scored}{root} --split {held_out.PART}")
+        screen.say(fitting.honest(found, target, job.data.root))
     return 0

@@ -60,7 +60,7 @@ class Job:
     split: Literal["validation", "all"] = "validation"
     """Part of the data, split as in the weights' training; all: of a root that no weights were trained on."""
     share: float = 0.5
-    """Of the split's groups, so many are fitted on; the rest is for an honest score afterwards."""
+    """Of the split's images about so many, in whole groups, are fitted on; the rest is for an honest score afterwards."""
     rule: Literal["mean", "vote", "weighted"] | None = None
     """How several weights are merged; weighted: the mean, with fitted weights. Default as stored, else mean. Folds, of which
     each image is asked of one, know the mean alone."""
@@ -111,9 +111,7 @@ def main(argv: list[str]) -> int:
     fitting.store(found, target, fitted, digests)
     screen.say(f"written: {target}")
     if others and job.split == "validation":
-        scored = target if target.suffix == ".json" and not target.with_suffix(".safetensors").exists() else found.path
-        root = f" --data.root {job.data.root}" if job.data.root else ""
-        screen.say(f"an honest score: python3 scoring.py --weights {scored}{root} --split {held_out.PART}")
+        screen.say(fitting.honest(found, target, job.data.root))
     return 0
 
 
@@ -133,7 +131,6 @@ def _fitted(
     job: Job, found: Ensemble, there: Part, chosen: list[Member], digests: Sequence[str], screen: Screen
 ) -> Fitted:
     """Predict the chosen images once, and search."""
-    from forgery_rcnn.data import splits
     from forgery_rcnn.engine import fitting, thresholds
     from forgery_rcnn.engine.kept import Kept
     from forgery_rcnn.engine.precision import autocast
@@ -149,16 +146,13 @@ def _fitted(
         screen.say(
             "note: the members vote by thresholds of their own that know some of these images: every score flatters"
         )
-    place = {member.record.key: number for number, member in enumerate(chosen)}
-    parts = splits.folds(chosen, fitting.FOLDS, job.seed)
-    folds = [np.array(sorted(place[member.record.key] for member in part)) for part in parts if part]
     with tempfile.TemporaryDirectory(prefix="fit-") as folder:
         kept = Kept(Path(folder), found, there, job.metric, screen.bar)
         with screen.bar("predicting", len(chosen)) as advance, autocast(found.device, job.precision):
             for member in chosen:
                 kept.add(member.record)
                 advance()
-        return fitting.fit(kept, start, folds, plan)
+        return fitting.fit(kept, start, fitting.folds(chosen, job.seed), plan)
 
 
 def _plan(job: Job, found: Ensemble, chosen: list[Member]) -> Plan:

@@ -50,7 +50,7 @@ class Job:
     split: Literal["validation", "all"] = "validation"
     """Part of the data, split as in the weights' training; all: of a root that no weights were trained on."""
     share: float = 0.5
-    """Of the split's groups, so many are fitted on; the rest is for an honest score afterwards."""
+    """Of the split's images about so many, in whole groups, are fitted on; the rest is for an honest score afterwards."""
     false_alarms: float | None = None
     """Choose thresholds that flag at most this share of the authentic images that are fitted on. The decision calls at most
     this share of them forged, 0.05 where none is asked."""
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> int:
     found.to(device_of(job.device))
     chosen, others = held_out.of_part(there.items, there.files, job.share)
     screen.say(f"fitting on {len(chosen)} images, {len(others)} of the split are held out")
-    images, folds = _seen(job, found, there, chosen, screen), _folds(chosen, job.seed)
+    images, folds = _seen(job, found, there, chosen, screen), fitting.folds(chosen, job.seed)
     fused = fusing.fit(images, folds)
     fitted = _thresholds(job, found, fused, images, folds, chosen)
     decided = _decided(job, fused, images, folds)
@@ -138,16 +138,6 @@ def _seen(job: Job, found: Ensemble, there: Part, chosen: Sequence[Member], scre
             out.append(fusing.seen(detected, twins, view.true))
             advance()
     return out
-
-
-def _folds(chosen: Sequence[Member], seed: int) -> list[np.ndarray]:
-    """-> numbers of the members in each fold that holds any."""
-    from forgery_rcnn.data import splits
-    from forgery_rcnn.engine import fitting
-
-    place = {member.record.key: number for number, member in enumerate(chosen)}
-    parts = splits.folds(chosen, fitting.FOLDS, seed)
-    return [np.array(sorted(place[member.record.key] for member in part)) for part in parts if part]
 
 
 def _start(found: Ensemble) -> InferenceConfig:

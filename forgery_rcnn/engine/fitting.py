@@ -12,7 +12,9 @@ import numpy as np
 
 from forgery_rcnn.bootstrap import Interval, Paired, Resampling
 from forgery_rcnn.config import InferenceConfig, to_dict
-from forgery_rcnn.engine import outcomes
+from forgery_rcnn.data import splits
+from forgery_rcnn.data.splits import Member
+from forgery_rcnn.engine import held_out, outcomes
 from forgery_rcnn.engine.outcomes import CALLS, Goal, Outcomes
 from forgery_rcnn.engine.thresholds import Axis, Setting, Table, search, value
 from forgery_rcnn.errors import InputError
@@ -61,6 +63,20 @@ class Fitted:
     gain: Interval | None
     searched: tuple[str, ...]
     refinement: dict[str, Paired]
+
+
+def folds(chosen: Sequence[Member], seed: int) -> list[np.ndarray]:
+    """Members -> their numbers in each fold that holds any, (K,) int64 each; folds share no group."""
+    place = {member.record.key: number for number, member in enumerate(chosen)}
+    parts = splits.folds(chosen, FOLDS, seed)
+    return [np.array(sorted(place[member.record.key] for member in part)) for part in parts if part]
+
+
+def honest(found: Ensemble, target: Path, root: Path | None) -> str:
+    """The line that says how to score what was fitted and stored at `target`, on images that it does not know."""
+    scored = target if target.suffix == ".json" and not target.with_suffix(".safetensors").exists() else found.path
+    there = f" --data.root {root}" if root else ""
+    return f"an honest score: python3 scoring.py --weights {scored}{there} --split {held_out.PART}"
 
 
 def fit(table: Table, start: Setting, folds: Sequence[np.ndarray], plan: Plan) -> Fitted:
