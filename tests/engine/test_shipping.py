@@ -8,23 +8,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 import edarnn
 import encode_submission
 import scoring
-from forgery_rcnn.config import BARE_PTH, MatchingConfig, ModelConfig, RunConfig, to_dict
+from forgery_rcnn.config import BARE_PTH, ModelConfig, RunConfig, to_dict
 from forgery_rcnn.data import kinds, sources
 from forgery_rcnn.engine import shipping
 from forgery_rcnn.inference import ensemble, shipped
 from forgery_rcnn.matching import finder
-from forgery_rcnn.matching.pairs import Finding
 from forgery_rcnn.models import packing, weights
 from tests.conftest import make_root
 from tests.models.test_anatomy import built
-from tests.models.test_matcher import finding, pair
+from tests.models.test_matcher import conftests
 
 
 def test_only_what_survives_the_way_there_and_back_is_halved() -> None:
@@ -112,13 +110,7 @@ def run(tiny_model: ModelConfig, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def twins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The finder knows how conftest makes its forgeries: whether one region is the other."""
-
-    def find(pixels: np.ndarray, config: MatchingConfig) -> Finding:
-        size, same = pixels.shape[:2], np.array_equal(pixels[40:70, 8:36], pixels[5:35, 40:68])
-        return finding(*[pair((40, 5, 68, 35), (8, 40, 36, 70), 0.9, size)] * same, size=size)
-
-    monkeypatch.setattr(finder, "find", find)
+    monkeypatch.setattr(finder, "find", conftests)
 
 
 def test_a_detector_and_its_fusion_are_shipped(

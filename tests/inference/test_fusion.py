@@ -19,11 +19,10 @@ from forgery_rcnn.inference import ensemble, fusion
 from forgery_rcnn.inference.fusion import FEATURES, Fusion
 from forgery_rcnn.instances import Instances, Prediction
 from forgery_rcnn.matching import finder
-from forgery_rcnn.matching.pairs import Finding
 from forgery_rcnn.models import matcher, weights
 from tests.conftest import make_root
 from tests.models.test_anatomy import built
-from tests.models.test_matcher import Box, finding, pair, runs
+from tests.models.test_matcher import Box, conftests, finding, pair, runs
 
 SIZE = (60, 80)
 SOURCE, COPY, ELSEWHERE = (5, 5, 15, 15), (30, 5, 40, 15), (60, 40, 70, 50)
@@ -121,13 +120,7 @@ def run(tiny_model: ModelConfig, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def twins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The finder knows how conftest makes its forgeries: whether one region is the other."""
-
-    def find(pixels: np.ndarray, config: MatchingConfig) -> Finding:
-        size, same = pixels.shape[:2], np.array_equal(pixels[40:70, 8:36], pixels[5:35, 40:68])
-        return finding(*[pair((40, 5, 68, 35), (8, 40, 36, 70), 0.9, size)] * same, size=size)
-
-    monkeypatch.setattr(finder, "find", find)
+    monkeypatch.setattr(finder, "find", conftests)
 
 
 def test_the_whole_way_from_fitting_to_scores(
