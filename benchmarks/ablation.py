@@ -3,7 +3,7 @@
 
 PYTHONPATH=. python benchmarks/ablation.py docs/results/stem_ablation.md --root data/corpus600 --out runs/stems
 
-The last stage of the recipe `forensic` for so many epochs, without mining, from its ImageNet start, squares of the unscaled image;
+The stage `full` of the recipe `forensic` for so many epochs, without mining, from its ImageNet start, squares of the unscaled image;
 all arms see the same squares in the same order. *separability*: held-out AUC of a linear probe on the RoI features of forged
 regions against others, before and after training. *oF1*, *pixel AUC*, *image AUC*: on the validation images (no host of the
 training images among them). Mean over the seeds, lowest and highest in brackets. *over rgb*: mean difference from rgb of
@@ -30,7 +30,7 @@ from forgery_rcnn.engine import rivals, runlog
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.watch import Watch
 from forgery_rcnn.models import weights, zoo
-from forgery_rcnn.recipes import FORENSIC
+from forgery_rcnn.recipes import CROPS_FULL, FORENSIC
 
 ARMS: Mapping[str, Mapping[str, object]] = {
     "rgb": {"stems": ("rgb",)},
@@ -55,9 +55,7 @@ class Row:
 
 def config(arm: str, seed: int, args: argparse.Namespace) -> RunConfig:
     """The run of an arm."""
-    stage = replace(
-        FORENSIC.stages[-1], epochs=args.epochs, evaluate_every=args.epochs, evaluate_images=8, mine_every=0
-    )
+    stage = replace(CROPS_FULL, epochs=args.epochs, evaluate_every=args.epochs, evaluate_images=8, mine_every=0)
     model = replace(FORENSIC.model, image_size=args.size, **ARMS[arm])
     data = replace(FORENSIC.data, root=args.root)
     return replace(FORENSIC, data=data, model=model, stages=(stage,), seed=seed, probe_stages=0)

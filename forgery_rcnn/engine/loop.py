@@ -48,6 +48,7 @@ class Trainer:
         self.config, self.split, self.out = config, split, out
         self.folder = out / "checkpoints"
         self.about = {"config": to_dict(config), "commit": commit(), "data": fingerprint, "torch": str(torch_version)}
+        self.about["before"] = weights.before(config.model)
 
     def run(self, world: World, screen: Screen, stop: StopSignal, resume: bool, after_stage: AfterStage) -> Path:
         """Train what is left of every stage; -> the file with the resulting weights. Raises Interrupted when asked to stop.
@@ -104,6 +105,7 @@ class Trainer:
         for line in passed:
             self.screen.say(line)
         checkpoints.require_same_run(meta, self.about, path)
+        self.about["before"] = meta.get("before", [])  # the file it started from may be another one by now
         self.state.restore(tensors, meta, path)
         here = self.state.position
         self.screen.say(f"resuming from {path}: stage {here.stage + 1}, epoch {here.epoch + 1}, batch {here.batch + 1}")

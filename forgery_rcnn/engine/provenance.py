@@ -36,12 +36,13 @@ def lines(found: Ensemble, hosts: Path | None, there: Part, recipe: str) -> list
     learnt = [member.meta for member in found.members if member.model.learns != "nothing"]
     out = []
     for meta in learnt:
+        runs = [*meta.get("before", []), meta]
         out.append(
-            f"Trained from recipe `{recipe}` (seed {meta['config'].get('seed', 0)}) at commit `{meta.get('commit', 'unknown')}`, "
-            f"torch {meta.get('torch', 'unknown')}, on the data of fingerprint `{meta.get('data', 'unknown')}`; start: "
-            f"{meta['config']['model'].get('weights', 'none')} weights. `make reproduce HOSTS=DIR` makes it again from nothing."
+            f"Trained from recipe `{recipe}` (seed {meta['config'].get('seed', 0)}), torch {meta.get('torch', 'unknown')}, on the "
+            f"data of fingerprint `{meta.get('data', 'unknown')}`; start: {runs[0]['config']['model'].get('weights', 'none')} "
+            "weights. `make reproduce HOSTS=DIR` makes it again from nothing."
         )
-        out += ["", *_stages(meta["config"].get("stages", []))]
+        out += ["", *_stages(runs)]
     root = there.files.root
     strange = [meta for meta in learnt if meta.get("data") != there.files.fingerprint]
     if strange:  # nobody is to read these licences as those of the training data
@@ -67,11 +68,12 @@ def lines(found: Ensemble, hosts: Path | None, there: Part, recipe: str) -> list
     ]
 
 
-def _stages(stages: list[dict[str, Any]]) -> list[str]:
-    if not stages:
-        return []
-    table = ["| stage | trained | images | epochs | learning rate |", "|---|---|---|---|---|"]
-    return table + [
-        f"| {s.get('name')} | {' '.join(s.get('trainable', []))} | {s.get('subset')} | {s.get('epochs')} | {s.get('lr')} |"
-        for s in stages
+def _stages(runs: list[dict[str, Any]]) -> list[str]:
+    """The stages of each run, each of which went on from the weights of the one before."""
+    rows = [
+        f"| {s.get('name')} | {' '.join(s.get('trainable', []))} | {s.get('subset')} | {s.get('epochs')} | {s.get('lr')} | "
+        f"`{run.get('commit', 'unknown')}` |"
+        for run in runs
+        for s in run["config"].get("stages", [])
     ]
+    return ["| stage | trained | images | epochs | learning rate | at commit |", "|---|---|---|---|---|---|", *rows]

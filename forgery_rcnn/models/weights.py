@@ -204,6 +204,17 @@ def start(model: Segmenter) -> None:
     fit(model, state, path, drop=tuple(other_head))
 
 
+def before(config: ModelConfig) -> list[dict[str, Any]]:
+    """What the file of weights that a model starts from was trained by, oldest first: config, commit and data of each run;
+    [] for a start from no file, or from a bare .pth. Raises InputError like `read`."""
+    if config.weights in ("none", "imagenet", "coco") or config.package or config.arch == matcher.NAME:
+        return []
+    path = resolve(config.weights)
+    meta = read(path)[1] if path.suffix == ".safetensors" else {}
+    own = {name: meta[name] for name in ("config", "commit", "data") if name in meta}
+    return [*meta.get("before", []), *([own] if own else [])]
+
+
 def model_part(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of the model in a file of weights or in a resumable checkpoint (averaged ones first); none in float16."""
     for prefix in ("ema/", "model/"):
