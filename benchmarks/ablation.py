@@ -3,11 +3,12 @@
 
 PYTHONPATH=. python benchmarks/ablation.py docs/results/stem_ablation.md --root data/corpus600 --out runs/stems
 
-The stage `full` of the recipe `forensic` for so many epochs, without mining, from its ImageNet start, squares of the unscaled image;
-all arms see the same squares in the same order. *separability*: held-out AUC of a linear probe on the RoI features of forged
-regions against others, before and after training. *oF1*, *pixel AUC*, *image AUC*: on the validation images (no host of the
-training images among them). Mean over the seeds, lowest and highest in brackets. *over rgb*: mean difference from rgb of
-the same seed. An arm that is trained already in --out is not trained again; an interrupted one goes on.
+The stage `full` of the recipe `forensic` for so many epochs, without mining, warmed up for 10 steps, from its ImageNet start,
+squares of the unscaled image; all arms see the same squares in the same order. *separability*: held-out AUC of a linear probe
+on the RoI features of forged regions against others, before and after training. *oF1*, *pixel AUC*, *image AUC*: on the
+validation images (no host of the training images among them). Mean over the seeds, lowest and highest in brackets. *over rgb*:
+mean difference from rgb of the same seed. An arm that is trained already in --out is not trained again; an interrupted one
+goes on.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Row:
 
 def config(arm: str, seed: int, args: argparse.Namespace) -> RunConfig:
     """The run of an arm."""
-    stage = replace(CROPS_FULL, epochs=args.epochs, evaluate_every=args.epochs, evaluate_images=8, mine_every=0)
+    stage = replace(
+        CROPS_FULL, epochs=args.epochs, evaluate_every=args.epochs, evaluate_images=8, mine_every=0, warmup_steps=10
+    )
     model = replace(FORENSIC.model, image_size=args.size, **ARMS[arm])
     data = replace(FORENSIC.data, root=args.root)
     return replace(FORENSIC, data=data, model=model, stages=(stage,), seed=seed, probe_stages=0)

@@ -23,6 +23,8 @@ class MatchingConfig:
     """Regions below this are not reported."""
     max_chance: float = 0.01
     """A pair is reported where a random one of its size does as well at most so often."""
+    min_score: float = 0.5
+    """A pair below this is not reported; a fusion, which weighs pairs itself, is given weaker ones."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.methods if name not in METHODS]
@@ -30,4 +32,5 @@ class MatchingConfig:
         require(bool(self.methods), "matching.methods is empty; name at least one, e.g. keypoints")
         require(self.max_side >= 256, f"matching.max_side is {self.max_side}; use at least 256 pixels")
         require(self.min_area >= 1, f"matching.min_area is {self.min_area}; use at least 1")
+        require(0 < self.min_score <= 1, f"matching.min_score is {self.min_score}; use a number above 0, at most 1")
         require(0 < self.max_chance < 1, f"matching.max_chance is {self.max_chance}; use a number between 0 and 1")

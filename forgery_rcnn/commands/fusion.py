@@ -4,7 +4,8 @@ python3 edarnn.py fusion --weights RUN                                   on half
 python3 edarnn.py fusion --weights RUN --data.root ROOT --split all --out runs/NAME
 
 Written is OUT/ensemble.json, plain numbers: encode_submission.py and scoring.py take it with --weights OUT. Weighed are
-the scores of both, the twin finder's evidence (chance, correlation, agreeing places, copies, panels), overlap and area.
+the scores of both, the twin finder's evidence (chance, correlation, agreeing places, copies, panels), overlap and area,
+also of pairs that are too weak for the twin finder to report alone (--matching.min-score).
 A decision (authentic, forged, undecided; see decide --help) is fitted to the same images.
 Regression and thresholds know the images fitted on, which are noted: scoring.py refuses to score them, and scores the
 others with --split held_out.
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from forgery_rcnn.inference.ensemble import Ensemble
 
 FALSE_ALARMS = 0.05  # of the decision, where nothing is asked
+WEAK = 0.3  # least score of the twin finder's pairs: alone they would be too many false alarms, a detector may confirm them
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Job:
     weights: tuple[str, ...] = ()
     """A file, a run's folder, a name under weights/, or an ensemble.json, of models that give instances; of several the
     mean. Default the shipped weights, else the latest run."""
-    matching: MatchingConfig = field(default_factory=MatchingConfig)
+    matching: MatchingConfig = field(default_factory=lambda: MatchingConfig(min_score=WEAK))
     data: Where = field(default_factory=Where)
     split: Literal["validation", "all"] = "validation"
     """Part of the data, split as in the weights' training; all: of a root that no weights were trained on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -66,9 +67,19 @@ class Fitted:
 
 
 def folds(chosen: Sequence[Member], seed: int) -> list[np.ndarray]:
-    """Members -> their numbers in each fold that holds any, (K,) int64 each; folds share no group."""
+    """Members -> their numbers in each fold that holds any, (K,) int64 each; folds share no group, but one that is larger than
+    a fold: that falls apart into its cases.
+
+    Compound figures tie hosts into pools, of which one may hold nearly all images. What is fitted without it would be fitted to
+    next to nothing, and be no estimate of what is fitted to all; a dozen numbers do not remember its pictures.
+    """
     place = {member.record.key: number for number, member in enumerate(chosen)}
-    parts = splits.folds(chosen, FOLDS, seed)
+    sizes = Counter(member.group for member in chosen)
+    pools = {group for group, size in sizes.items() if size * FOLDS > len(chosen)}
+    cases = {member.record.case_id: -1 - number for number, member in enumerate(chosen)}  # no group's number
+    parts = splits.folds(
+        [replace(m, group=cases[m.record.case_id]) if m.group in pools else m for m in chosen], FOLDS, seed
+    )
     return [np.array(sorted(place[member.record.key] for member in part)) for part in parts if part]
 
 

@@ -18,7 +18,7 @@ from forgery_rcnn.instances import Instances, Prediction
 from forgery_rcnn.models.matcher import Matched
 
 TRUE = 0.5  # pixel F1 with a true instance from which a region is to be called forged
-FEWEST = 5  # regions of either kind below which ten features cannot be weighed
+FEWEST = 5  # regions of either kind below which so many features cannot be weighed
 
 
 @dataclass(frozen=True)
@@ -137,5 +137,5 @@ def lines(found: Fused) -> list[str]:
     """-> what was weighed and how, the heaviest feature first."""
     weights = np.array(found.fusion.weights)
     out = [f"{found.regions} regions, {found.true} of them true; weight of each feature, per standard deviation:"]
-    out += [f"  {FEATURES[i]:<16}{weights[i]:+.2f}" for i in np.argsort(-np.abs(weights), kind="stable")]
+    out += [f"  {FEATURES[i]:<24}{weights[i]:+.2f}" for i in np.argsort(-np.abs(weights), kind="stable")]
     return [*out, f"calibrated by slope {found.fusion.slope:.2f}, offset {found.fusion.offset:+.2f}"]

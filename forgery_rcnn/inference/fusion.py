@@ -8,21 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from forgery_rcnn import metrics, rle
+from forgery_rcnn import calibration, metrics, rle
 from forgery_rcnn.errors import InputError, require
 from forgery_rcnn.instances import Instances, Prediction
 from forgery_rcnn.models.matcher import EVIDENCE, Matched
 
-FEATURES = ("detector", "matcher", "matched", *EVIDENCE, "overlap", "log10_area")
-"""Of a region. detector, matcher: their scores, 0 = did not see it; matched: 1 = the matcher did; the matcher's EVIDENCE, 0 of
-what it did not see; overlap: the largest IoU of its mask with one of the other's; log10_area: of its share of the image."""
+FEATURES = ("detector", "matcher", "matched", *EVIDENCE, "overlap", "log10_area", "log10_area_if_matched")
+"""Of a region. detector: logit of its score, that of UNSEEN where it saw nothing; matcher: logit of its score; matched: 1 = the
+matcher saw it, else 0, and so are matcher, its EVIDENCE and log10_area_if_matched; overlap: the largest IoU of its mask with one
+of the other's; log10_area: of its share of the image. The area of twins says other things than that of other regions."""
+UNSEEN = 0.05  # a detector keeps no score below (model.box_score_min): what it did not see may have any of these
 SAME = (
     0.5  # IoU with an instance of the matcher, or share inside it, from which a detection is evidence for that instance
 )
 
 
 def candidates(detected: Prediction, twins: Matched) -> tuple[Prediction, np.ndarray]:
-    """-> the matcher's instances, then those detections that lie in none of them, and (N, 10) float64 FEATURES of each.
+    """-> the matcher's instances, then those detections that lie in none of them, and (N, 11) float64 FEATURES of each.
 
     The matcher's masks are the finer ones; a detection that lies in one, often only the copy, is counted as evidence for it.
     Heat map and image score are the detector's, the scores each one's own.
@@ -35,9 +37,10 @@ def candidates(detected: Prediction, twins: Matched) -> tuple[Prediction, np.nda
     alone = np.flatnonzero(~supports.any(axis=0))
     features = np.zeros((len(mine) + len(alone), len(FEATURES)))
     column = {name: features[:, number] for number, name in enumerate(FEATURES)}
-    column["detector"][: len(mine)] = (supports * detected.scores).max(axis=1, initial=0)
-    column["detector"][len(mine) :] = detected.scores[alone]
-    column["matcher"][: len(mine)], column["matched"][: len(mine)] = twins.scores, 1
+    supporting = (supports * detected.scores).max(axis=1, initial=0)
+    seen = np.maximum(np.concatenate([supporting, detected.scores[alone]]), UNSEEN)
+    column["detector"][:] = calibration.margins_of(seen)
+    column["matcher"][: len(mine)], column["matched"][: len(mine)] = calibration.margins_of(twins.scores), 1
     for name, values in zip(EVIDENCE, twins.evidence.T, strict=True):
         column[name][: len(mine)] = values
     column["overlap"][: len(mine)] = overlap.max(axis=1, initial=0)
@@ -45,6 +48,7 @@ def candidates(detected: Prediction, twins: Matched) -> tuple[Prediction, np.nda
     size = mine.size[0] * mine.size[1]
     column["log10_area"][:] = np.log10(np.maximum(np.concatenate([areas, others[alone]]), 1) / size)
     runs = (*mine.runs, *theirs.take(alone).runs)
+    column["log10_area_if_matched"][:] = column["log10_area"] * column["matched"]
     boxes, scores = (
         np.concatenate([twins.boxes, detected.boxes[alone]]),
         np.concatenate([twins.scores, detected.scores[alone]]),

@@ -17,6 +17,7 @@ PER_KEYPOINT = 60  # px: a small image's further keypoints are noise
 MOST = {"keypoints": 12, "correlation": 10, "field": 6, "panels": 12}
 """Motions of each method that are looked into, best first: the right one is hardly ever further down."""
 SAME_MOTION = 6.0  # px
+SURE = 0.5  # score of a pair from which other motions of its places are not looked into: a weaker one may find better regions
 
 
 def find(pixels: np.ndarray, config: MatchingConfig) -> Finding:
@@ -31,7 +32,7 @@ def verified(figure: Figure, proposed: Sequence[Hypothesis], config: MatchingCon
     pairs: list[Pair] = []
     rejected: list[Rejected] = []
     for hypothesis in proposed:
-        if any(_same(hypothesis, pair, figure) for pair in pairs):
+        if any(_same(hypothesis, pair, figure) for pair in pairs if pair.score >= SURE):
             continue
         found = judge.judged(figure, drawn, hypothesis, config)
         if isinstance(found, str):
@@ -115,10 +116,15 @@ def _same(hypothesis: Hypothesis, pair: Pair, figure: Figure) -> bool:
 
 
 def _apart(pairs: list[Pair]) -> list[Pair]:
-    """Pairs, best first -> those whose two regions are not the two of a better one already."""
+    """Pairs, best first -> those whose two regions are not the two of a better one already; of those that are not sure, which
+    no one is to be made worse by, only those of other regions than the sure ones."""
     kept: list[Pair] = []
     for pair in pairs:
-        sides = (pair.first, pair.second), (pair.second, pair.first)
+        mine = pair.first, pair.second
+        sure = [side for other in kept if other.score >= SURE for side in (other.first, other.second)]
+        if pair.score < SURE and any(shares(a, b) for a in mine for b in sure):
+            continue
+        sides = mine, mine[::-1]
         if not any(shares(a, other.first) and shares(b, other.second) for other in kept for a, b in sides):
             kept.append(pair)
     return kept

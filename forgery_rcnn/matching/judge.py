@@ -23,7 +23,6 @@ from forgery_rcnn.matching_config import MatchingConfig
 FITTED = Path(__file__).with_name("judge.json")
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
 LARGE, MANY = 10_000, 50  # px and places beyond which more of them prove no more: alike objects have them too
-LEAST_SCORE = 0.5
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
 SAME_PLACE = 0.05  # of a panel's diagonal
@@ -90,7 +89,7 @@ def fitted() -> Trees:
 
 
 def score(found: Measured, fit: chance.Fit) -> float:
-    """-> 0..1, how sure a pair is; from LEAST_SCORE on it is reported."""
+    """-> 0..1, how sure a pair is."""
     return float(1 / (1 + np.exp(-np.clip(fitted().logit(features(found, fit)), -50, 50))))
 
 
@@ -100,14 +99,14 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     if isinstance(found, str):
         return found
     # The best that chance could make of it: the costly count of places is for those that it could help.
-    if score(found, chance.PERFECT) < LEAST_SCORE:
+    if score(found, chance.PERFECT) < config.min_score:
         return f"alike, but not the same: detail correlates by {found.detail:.2f}"
     fit = chance.of(figure.gray, found.grown)
     if fit.probable > config.max_chance:
         return f"chance {fit.probable:.2g}: other places fit as well"
     sure = score(found, fit)
-    if sure < LEAST_SCORE:
-        return f"score {sure:.2f} is below {LEAST_SCORE}"
+    if sure < config.min_score:
+        return f"score {sure:.2f} is below {config.min_score}"
     return _pair(figure, hypothesis, found, fit.probable, sure)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -34,6 +35,23 @@ def told(forged: Sequence[int], scores: Sequence[float], values: Sequence[float]
     """Everything is found; authentic images score 1 where they are cleared."""
     true = np.array(forged, bool)
     return Outcomes(true, np.float64(scores), np.ones(len(true), bool), np.float64(values), np.where(true, 0.0, 1.0))
+
+
+def test_folds_keep_groups_together_and_cut_pools_by_case(tmp_path: Path) -> None:
+    """A pool of six cases, images and their twins, beside four groups of two images each."""
+    there = collection.open_checked(DataConfig(make_root(tmp_path / "root", cases=10)), Screen(io.StringIO()).bar)
+    pool = [int(record.case_id) <= 6 for record in there.records]
+    items = [
+        splits.Member(record, 0 if large else int(record.case_id), 0.1)
+        for record, large in zip(there.records, pool, strict=True)
+    ]
+    folds = fitting.folds(items, 0)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(20)) and len(folds) == fitting.FOLDS
+    for fold in folds:
+        assert len(fold) == 4 and {items[n].record.case_id for n in fold}.isdisjoint(
+            items[n].record.case_id for n in range(20) if n not in fold
+        )
+    assert all(sum(pool[n] for n in fold) < 12 for fold in folds)
 
 
 FOUR = told([1, 1, 0, 0], [0.9, 0.6, 0.7, 0.1], [0.8, 0.4, 0, 0])

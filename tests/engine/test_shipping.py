@@ -139,7 +139,7 @@ def test_a_detector_and_its_fusion_are_shipped(
     card = (place / "pretrained_final.md").read_text()
     for expected in (
         "CC0-1.0 | someone/0 | 3 | 3",
-        "commit `c0ffee`",
+        "| `c0ffee` |",
         "**Not trained on the data below**",
         "(Wilson)",
         "not good at",

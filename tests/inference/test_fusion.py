@@ -16,7 +16,7 @@ import scoring
 from forgery_rcnn.config import BARE_PTH, MatchingConfig, ModelConfig, RunConfig, to_dict
 from forgery_rcnn.engine import fusing
 from forgery_rcnn.inference import ensemble, fusion
-from forgery_rcnn.inference.fusion import FEATURES, Fusion
+from forgery_rcnn.inference.fusion import FEATURES, UNSEEN, Fusion
 from forgery_rcnn.instances import Instances, Prediction
 from forgery_rcnn.matching import finder
 from forgery_rcnn.models import matcher, weights
@@ -26,7 +26,8 @@ from tests.models.test_matcher import Box, conftests, finding, pair, runs
 
 SIZE = (60, 80)
 SOURCE, COPY, ELSEWHERE = (5, 5, 15, 15), (30, 5, 40, 15), (60, 40, 70, 50)
-PLAIN = Fusion((0.0,) * 10, (1.0,) * 10, (1.0, 2.0, *[0.0] * 8), -1.0, 1.0, 0.0)
+COUNT = len(FEATURES)
+PLAIN = Fusion((0.0,) * COUNT, (1.0,) * COUNT, (1.0, 2.0, *[0.0] * (COUNT - 2)), -1.0, 1.0, 0.0)
 
 
 def detected(*found: tuple[Box, float]) -> Prediction:
@@ -41,7 +42,9 @@ def test_a_detection_in_a_matched_region_is_evidence_for_it_and_others_stand_alo
     found, features = fusion.candidates(detected((ELSEWHERE, 0.9), (COPY, 0.5), (COPY, 0.25)), twins)
     assert found.instances.areas().tolist() == [200, 100] and found.boxes[1].tolist() == [60, 40, 70, 50]
     told = dict(zip(FEATURES, features.T, strict=True))
-    assert told["detector"].tolist() == pytest.approx([0.5, 0.9]) and told["matcher"].tolist() == [0.75, 0]
+    assert told["detector"].tolist() == pytest.approx([0, np.log(9)], abs=1e-6)
+    assert told["matcher"].tolist() == pytest.approx([np.log(3), 0])
+    np.testing.assert_allclose(told["log10_area_if_matched"], [np.log10(200 / 4800), 0])
     assert told["matched"].tolist() == [1, 0] and told["overlap"].tolist() == [0.5, 0]
     np.testing.assert_allclose(told["log10_chance"], [-4, 0])
     np.testing.assert_allclose(told["log10_area"], np.log10([200 / 4800, 100 / 4800]))
@@ -51,8 +54,9 @@ def test_a_detection_in_a_matched_region_is_evidence_for_it_and_others_stand_alo
 def test_either_side_may_see_nothing(detections: int, pairs: int) -> None:
     seen = detected(*[(ELSEWHERE, 0.9), ((40, 40, 50, 50), 0.1)][:detections])
     found = PLAIN.scored(seen, matcher.matched(finding(*[pair(SOURCE, COPY, 0.75)][:pairs])))
-    logits = [0.75 * 2 - 1] * pairs + [-0.1, -0.9][:detections]
-    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp(-np.array(logits))), rtol=1e-6)
+    strong, weak, unseen = np.log(9), np.log(1 / 9), np.log(UNSEEN / (1 - UNSEEN))
+    logits = [unseen + 2 * np.log(3) - 1] * pairs + [strong - 1, weak - 1][:detections]
+    np.testing.assert_allclose(found.scores, np.sort(1 / (1 + np.exp(-np.array(logits))))[::-1], rtol=1e-4)
     assert found.image_score == pytest.approx(max(found.scores, default=0))
     assert found.heatmap.max() == pytest.approx(found.image_score) and found.heatmap.shape == SIZE
 
@@ -63,7 +67,7 @@ def test_numbers_come_back_from_json_and_others_are_refused(refused: Callable) -
     for wrong, said in (
         ({}, "not what `edarnn.py fusion` writes"),
         ({**told, "features": ["detector"]}, "of other features"),
-        ({**told, "scale": [0.0] * 10}, "numbers that cannot be used"),
+        ({**told, "scale": [0.0] * COUNT}, "numbers that cannot be used"),
         ({**told, "mean": [0.0]}, "numbers that cannot be used"),
         ({**told, "weights": "abc"}, "not what"),
     ):

@@ -269,6 +269,23 @@ def test_better_pairs_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(scores) == 2
 
 
+@pytest.mark.parametrize(("least", "scores"), [(0.5, [0.9]), (0.3, [0.9, 0.4])])
+def test_weak_pairs_are_told_where_asked_for_and_make_no_sure_one_worse(
+    monkeypatch: pytest.MonkeyPatch, least: float, scores: list[float]
+) -> None:
+    """Of two weak motions one is about the region of a sure pair, the other about another."""
+    pixels = copied().copy()
+    pixels[10:25, 200:310] = pixels[285:300, 20:130]
+    monkeypatch.setattr(judge, "score", lambda found, _: 0.9 if found.area > 5000 else 0.4)
+    seeds = np.float32([[x, y] for x in range(30, 125, 5) for y in (289, 292, 295)])
+    other = Hypothesis(shift(180, -275), seeds, seeds + np.float32([180, -275]), "field")
+    (sure,) = verified(seen(pixels), [seeded(MOTION)], CONFIG).pairs
+    told = verified(seen(pixels), [other, seeded(MOTION)], replace(CONFIG, min_score=least))
+    assert [pair.score for pair in told.pairs] == scores
+    same = replace(sure, score=0.4, second=told.pairs[-1].second)
+    assert finder._apart([sure, same]) == [sure]
+
+
 def test_what_is_drawn_over_is_painted_over_in_gray_alone() -> None:
     pixels = noise_texture(6, 8, 240).copy()
     cv2.putText(pixels, "50 um", (60, 120), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (255, 255, 255), 2, cv2.LINE_AA)

@@ -123,6 +123,24 @@ def test_training_starts_from_a_file_and_norm_follows_it(tmp_path: Path, tiny_mo
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in weights.read(path)[0].items())
 
 
+def test_weights_know_the_runs_they_went_on_from(tmp_path: Path, tiny_model: ModelConfig) -> None:
+    def run(name: str, source: str) -> tuple[str, list[str]]:
+        config = replace(tiny_model, weights=source)
+        known = weights.before(config)
+        meta = {"config": {"model": to_dict(config)}, "commit": name, "data": "d", "sha256": "", "before": known}
+        path = tmp_path / f"{name}.safetensors"
+        weights.write(path, zoo.build(weights.settled(replace(config, weights="none"))).state_dict(), meta)
+        return str(path), [one["commit"] for one in known]
+
+    first, known = run("first", "none")
+    assert known == []
+    second, known = run("second", first)
+    assert known == ["first"]
+    assert run("third", second)[1] == ["first", "second"]
+    torch.save(weights.read(Path(first))[0], tmp_path / "bare.pth")
+    assert run("fourth", str(tmp_path / "bare.pth"))[1] == []
+
+
 def test_coco_weights_need_their_backbone() -> None:
     with pytest.raises(InputError, match=r"model.weights coco exists for mask_rcnn on resnet50"):
         ModelConfig(weights="coco")
