@@ -82,8 +82,9 @@ CROPS_FULL = replace(
     evaluate_images=100,
     patience=0,
 )
-# The rate falls to nothing over a stage and the score still rises at its end: once more from the top.
-CROPS_AGAIN = replace(CROPS_FULL, name="again", epochs=5, mine_every=2)
+# The rate falls to nothing over a stage and the score still rises at its end: once more from the top. Thresholds are fitted after
+# it, so the best epoch is told without any.
+CROPS_AGAIN = replace(CROPS_FULL, name="again", epochs=5, mine_every=2, best_by="image_auc")
 FORENSIC = RunConfig(
     CROPS, LITE, (CROPS_ONE, CROPS_FEW, CROPS_FULL, CROPS_AGAIN), TILED, ema_decay=0.998, watch=16, probe_stages=8
 )
