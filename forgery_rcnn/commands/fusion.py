@@ -6,9 +6,9 @@ python3 edarnn.py fusion --weights RUN --data.root ROOT --split all --out runs/N
 Written is OUT/ensemble.json, plain numbers: encode_submission.py and scoring.py take it with --weights OUT. Weighed are
 the scores of both, the twin finder's evidence (chance, correlation, agreeing places, copies, panels), overlap and area,
 also of pairs that are too weak for the twin finder to report alone (--matching.min-score).
-A decision (authentic, forged, undecided; see decide --help) is fitted to the same images.
-Regression and thresholds know the images fitted on, which are noted: scoring.py refuses to score them, and scores the
-others with --split held_out.
+A decision (authentic, forged, undecided; see decide --help) is fitted to the same images; regions are shown from the
+score on from which it calls an image forged. Both know the images fitted on, which are noted: scoring.py refuses to score
+them, and scores the others with --split held_out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     from forgery_rcnn.data.splits import Member
     from forgery_rcnn.engine.deciding import Decided
     from forgery_rcnn.engine.evaluate import Part
-    from forgery_rcnn.engine.fitting import Fitted
+    from forgery_rcnn.engine.fitting import Plan
     from forgery_rcnn.engine.fusing import Fused, Seen
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference.ensemble import Ensemble
 
-FALSE_ALARMS = 0.05  # of the decision, where nothing is asked
 WEAK = 0.3  # least score of the twin finder's pairs: alone they would be too many false alarms, a detector may confirm them
 
 
@@ -53,9 +52,8 @@ class Job:
     """Part of the data, split as in the weights' training; all: of a root that no weights were trained on."""
     share: float = 0.5
     """Of the split's images about so many, in whole groups, are fitted on; the rest is for an honest score afterwards."""
-    false_alarms: float | None = None
-    """Choose thresholds that flag at most this share of the authentic images that are fitted on. The decision calls at most
-    this share of them forged, 0.05 where none is asked."""
+    false_alarms: float = 0.05
+    """At most this share of the authentic images that are fitted on is called forged, and has regions shown."""
     missed: float = 0.1
     """The decision calls at most this share of the forged images authentic."""
     out: Path | None = None
@@ -66,10 +64,10 @@ class Job:
     precision: Literal["auto", "bf16", "float32"] = "auto"
 
     def __post_init__(self) -> None:
-        from forgery_rcnn.engine.outcomes import Goal
-
-        Goal("of1", self.false_alarms)
-        require(0 <= self.missed < 1, f"--missed is {self.missed}; use a share from 0 to below 1, e.g. 0.1")
+        for name in ("false_alarms", "missed"):
+            share = getattr(self, name)
+            flag = "--" + name.replace("_", "-")
+            require(0 <= share < 1, f"{flag} is {share}; use a share from 0 to below 1, e.g. 0.05")
         require(0 < self.share <= 1, f"--share is {self.share}; use a share above 0, at most 1")
 
 
@@ -94,12 +92,16 @@ def main(argv: list[str]) -> int:
     screen.say(f"fitting on {len(chosen)} images, {len(others)} of the split are held out")
     images, folds = _seen(job, found, there, chosen, screen), fitting.folds(chosen, job.seed)
     fused = fusing.fit(images, folds)
-    fitted = _thresholds(job, found, fused, images, folds, chosen)
     decided = _decided(job, fused, images, folds)
+    config = _config(found, decided)
+    reached = fitting.reached(fusing.Rescored(images, fused.scores, "of1"), config, _plan(job, chosen))
     said = ["no decision: too few images of either kind"] if decided is None else deciding.lines(decided)
-    for line in [*fusing.lines(fused), *fitting.lines(fitted, _start(found)), *said]:
+    for line in [*fusing.lines(fused), *said, fitting.line(reached, config)]:
         screen.say(line)
-    _write(target, job, found, fused, (fitted, decided), held_out.digests([member.record for member in chosen]))
+    own = held_out.digests([member.record for member in chosen])
+    told = {"fitted": fitting.reached_json(reached, {*own, *found.fitted}), "fusion": fused.fusion.as_json()}
+    told |= {} if decided is None else {"decision": deciding.as_json(decided, own)}
+    _write(target, job, found, config, told)
     screen.say(f"written: {target}")
     if others and job.split == "validation":
         root = f" --data.root {job.data.root}" if job.data.root else ""
@@ -142,29 +144,20 @@ def _seen(job: Job, found: Ensemble, there: Part, chosen: Sequence[Member], scre
     return out
 
 
-def _start(found: Ensemble) -> InferenceConfig:
-    """Thresholds before any are fitted: a score is a probability, so half. The detector's own are about its own scores."""
-    default = InferenceConfig()
-    return replace(found.config, score_threshold=default.score_threshold, image_threshold=default.image_threshold)
-
-
-def _thresholds(
-    job: Job,
-    found: Ensemble,
-    fused: Fused,
-    images: Sequence[Seen],
-    folds: Sequence[np.ndarray],
-    chosen: Sequence[Member],
-) -> Fitted:
-    """Fitted to scores by numbers that know other folds only: on its own images the regression flatters."""
-    from forgery_rcnn.engine import fitting, fusing, thresholds
+def _plan(job: Job, chosen: Sequence[Member]) -> Plan:
+    from forgery_rcnn.engine import fitting
     from forgery_rcnn.engine.outcomes import Goal
 
-    table = fusing.Rescored(images, fused.scores, "of1")
     groups = np.array([member.group for member in chosen])
-    along = thresholds.axes("instances", "of1", "mean")
-    plan = fitting.Plan(Goal("of1", job.false_alarms), along, (), Resampling(seed=job.seed), groups)
-    return fitting.fit(table, thresholds.Setting((1.0,), _start(found)), folds, plan)
+    return fitting.Plan(Goal("of1", job.false_alarms), (), (), Resampling(seed=job.seed), groups)
+
+
+def _config(found: Ensemble, decided: Decided | None) -> InferenceConfig:
+    """Regions are shown from the score on from which the decision calls an image forged: each for itself, as the finder's are
+    whole instances. The detector's own thresholds are about its own scores."""
+    default = InferenceConfig()
+    least = default.score_threshold if decided is None else min(decided.decision.forged_from, 1.0)
+    return replace(found.config, score_threshold=least, image_threshold=0.0, regions="components")
 
 
 def _decided(job: Job, fused: Fused, images: Sequence[Seen], folds: Sequence[np.ndarray]) -> Decided | None:
@@ -176,26 +169,12 @@ def _decided(job: Job, fused: Fused, images: Sequence[Seen], folds: Sequence[np.
     if min(forged.sum(), (~forged).sum()) < decision.FEWEST:
         return None
     values = np.array([scores.max(initial=0.0) for scores in fused.scores], np.float64)
-    return deciding.fit(
-        values, forged, folds, FALSE_ALARMS if job.false_alarms is None else job.false_alarms, job.missed
-    )
+    return deciding.fit(values, forged, folds, job.false_alarms, job.missed)
 
 
-def _write(
-    target: Path,
-    job: Job,
-    found: Ensemble,
-    fused: Fused,
-    fitted: tuple[Fitted, Decided | None],
-    digests: Sequence[str],
-) -> None:
-    from forgery_rcnn.engine import deciding, fitting
+def _write(target: Path, job: Job, found: Ensemble, config: InferenceConfig, told: dict[str, Any]) -> None:
     from forgery_rcnn.inference import ensemble
 
-    thresholds, decided = fitted
     members = [(ensemble.source_of(member), member.weight) for member in found.members] + [(job.matching, 1.0)]
-    told = {"fitted": fitting.as_json(thresholds, sorted({*digests, *found.fitted})), "fusion": fused.fusion.as_json()}
-    if decided is not None:
-        told["decision"] = deciding.as_json(decided, digests)
     target.parent.mkdir(parents=True, exist_ok=True)
-    ensemble.write(target, members, "fused", thresholds.setting.config, **told)
+    ensemble.write(target, members, "fused", config, **told)

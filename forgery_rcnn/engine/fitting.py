@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,25 @@ def _reached(settled: Outcomes, plan: Plan, index: np.ndarray) -> Reached:
     return Reached(score, outcomes.false_alarm_rate(settled))
 
 
+def reached(table: Table, config: InferenceConfig, plan: Plan) -> Reached:
+    """What a setting makes of all images of the table. Nothing is searched."""
+    every = np.arange(len(plan.groups))
+    return _reached(_settled(table, Setting((1.0,), config), every), plan, every)
+
+
+def line(found: Reached, config: InferenceConfig) -> str:
+    """What is said of a setting that was not searched."""
+    return (
+        f"regions from score {config.score_threshold:.4g} on: oF1 {found.score}, {_share(found.false_alarms)} of authentic images "
+        "flagged, by scores that know other folds only"
+    )
+
+
+def reached_json(found: Reached, digests: Collection[str]) -> dict[str, Any]:
+    """What is stored as `fitted` beside thresholds that were not searched. digests: of the images fitted on, see held_out."""
+    return {"metric": "of1", "images": sorted(digests), "reached": _plain(asdict(found))}
+
+
 def lines(found: Fitted, start: InferenceConfig) -> list[str]:
     """-> the table that is printed, ending with a verdict. start: the stored thresholds."""
     metric, config = found.goal.metric, found.setting.config
@@ -227,15 +246,17 @@ def _verdict(found: Fitted) -> str:
 def as_json(found: Fitted, digests: Sequence[str]) -> dict[str, Any]:
     """What is stored as `fitted` beside the thresholds. digests: of the images fitted on, see held_out."""
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: plain(v) for name, v in value.items()}
-        return None if isinstance(value, float) and math.isnan(value) else value
-
     told = {"metric": found.goal.metric, "false_alarms": found.goal.false_alarms, "images": sorted(digests)}
     told |= {name: asdict(getattr(found, name)) for name in ("before", "after")}
     told |= {name: asdict(part) if (part := getattr(found, name)) else None for name in ("crossed", "gain")}
-    return plain(told | {"refinement": {name: asdict(gain) for name, gain in found.refinement.items()}})
+    return _plain(told | {"refinement": {name: asdict(gain) for name, gain in found.refinement.items()}})
+
+
+def _plain(value: Any) -> Any:
+    """The same without NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: _plain(v) for name, v in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def check_target(found: Ensemble, out: Path | None) -> Path:
