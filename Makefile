@@ -43,13 +43,13 @@ reproduce: corpus
 	$(PY) edarnn.py fit --weights $(RUN) $(ON) --false-alarms 0.05
 	$(PY) edarnn.py decide --weights $(RUN) $(ON) --false-alarms 0.05
 	$(PY) edarnn.py ship --weights $(RUN) $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
-	$(PY) edarnn.py fusion --weights pretrained_final $(ON) --false-alarms 0.03 --out $(RUN)-fusion
+	$(PY) edarnn.py fusion --weights pretrained_final $(ON) --false-alarms 0.01 --out $(RUN)-fusion
 	$(PY) edarnn.py ship --weights $(RUN)-fusion $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
 	for name in pretrained_final fusion; do \
 	  $(PY) scoring.py --weights $$name $(ON) --split held_out --out $(RUN)/report/$$name && \
 	  $(PY) encode_submission.py --weights $$name --images data/corpus/test_images --masks data/corpus/solution.csv --overlays 0 --out $(RUN)/test/$$name \
 	  || exit 1; done
-	PYTHONPATH=. $(PY) benchmarks/robustness.py docs/results/robustness.md pretrained_final fusion matcher $(ON) --images 40
+	PYTHONPATH=. $(PY) benchmarks/robustness.py docs/results/robustness.md pretrained_final fusion matcher $(ON) --split test --images 40
 
 # The recorded runs that README and docs quote.
 results: venv
