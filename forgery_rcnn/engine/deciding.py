@@ -13,6 +13,7 @@ import numpy as np
 from forgery_rcnn import calibration, decision
 from forgery_rcnn.data.splits import Member
 from forgery_rcnn.decision import Answers, Decision
+from forgery_rcnn.engine import fitting
 from forgery_rcnn.engine.evaluate import Part, seen
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Screen
@@ -93,17 +94,10 @@ def verdict(found: Decided) -> str:
 def as_json(found: Decided, digests: Sequence[str]) -> dict[str, Any]:
     """What is stored as `decision`: its numbers, how often it was right, and the images fitted on, see held_out."""
     told = decision.as_json(found.decision) | {"images": sorted(digests)}
-    told |= {name: _plain(part) if (part := getattr(found, name)) else None for name in ("after", "crossed")}
+    told |= {
+        name: fitting.plain(asdict(part)) if (part := getattr(found, name)) else None for name in ("after", "crossed")
+    }
     return told | {"calibration_error": [None if math.isnan(value) else value for value in found.error]}
-
-
-def _plain(answers: Answers) -> dict[str, Any]:
-    def known(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: known(inner) for name, inner in value.items()}
-        return None if isinstance(value, float) and math.isnan(value) else value
-
-    return known(asdict(answers))
 
 
 def store(found: Ensemble, target: Path, decided: Decided, digests: Sequence[str]) -> None:

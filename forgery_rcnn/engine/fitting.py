@@ -191,7 +191,7 @@ def line(found: Reached, config: InferenceConfig) -> str:
 
 def reached_json(found: Reached, digests: Collection[str]) -> dict[str, Any]:
     """What is stored as `fitted` beside thresholds that were not searched. digests: of the images fitted on, see held_out."""
-    return {"metric": "of1", "images": sorted(digests), "reached": _plain(asdict(found))}
+    return {"metric": "of1", "images": sorted(digests), "reached": plain(asdict(found))}
 
 
 def lines(found: Fitted, start: InferenceConfig) -> list[str]:
@@ -249,13 +249,13 @@ def as_json(found: Fitted, digests: Sequence[str]) -> dict[str, Any]:
     told = {"metric": found.goal.metric, "false_alarms": found.goal.false_alarms, "images": sorted(digests)}
     told |= {name: asdict(getattr(found, name)) for name in ("before", "after")}
     told |= {name: asdict(part) if (part := getattr(found, name)) else None for name in ("crossed", "gain")}
-    return _plain(told | {"refinement": {name: asdict(gain) for name, gain in found.refinement.items()}})
+    return plain(told | {"refinement": {name: asdict(gain) for name, gain in found.refinement.items()}})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The same without NaN, which JSON does not know."""
     if isinstance(value, dict):
-        return {name: _plain(v) for name, v in value.items()}
+        return {name: plain(v) for name, v in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

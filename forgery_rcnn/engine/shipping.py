@@ -16,7 +16,7 @@ from forgery_rcnn import metrics, numbers, strata
 from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.decision import of_scores
-from forgery_rcnn.engine import evaluate
+from forgery_rcnn.engine import evaluate, fitting
 from forgery_rcnn.engine.evaluate import Part
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Screen
@@ -118,17 +118,12 @@ def measured(found: Ensemble, told: Scored, seconds: float, where: str) -> Measu
 def as_json(found: Measured) -> dict[str, Any]:
     """What is stored of it beside the weights: all but the strata."""
 
-    def known(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: known(inner) for name, inner in value.items()}
-        return None if isinstance(value, float) and math.isnan(value) else value
-
     told = {name: asdict(value) for name, value in found.numbers.items()}
     out = {"where": found.where, "images": found.images, "numbers": told}
     out |= {"baselines": {name: dict(values) for name, values in found.baselines.items()}}
     if found.decided is not None:
         out["decision"] = asdict(found.decided[1])
-    return known(out | {"seconds": found.seconds, "machine": found.machine})
+    return fitting.plain(out | {"seconds": found.seconds, "machine": found.machine})
 
 
 def recorded(fused: Scored, detector: Scored) -> dict[str, Any]:

@@ -113,9 +113,8 @@ def into(model: nn.Module, name: str, backbone: str, tensors: Mapping[str, Tenso
     found = {n: t for n, t in renamed(package, tensors).items() if not n.startswith(package.unused)}
     state = {f"backbone.body.{n}": t for n, t in found.items() if not n.endswith("num_batches_tracked")}
     state = {_place(n, own): t for n, t in fusion.renamed(state, model.backbone).items()}
-    state = {
-        n: t for n, t in state.items() if n in own or not n.startswith(fusion.STEM)
-    }  # without colours: no use of it
+    # A model that sees no colours has no use for their first convolution.
+    state = {n: t for n, t in state.items() if n in own or not n.startswith(fusion.STEM)}
     wrong = [n for n, t in state.items() if n not in own or own[n].shape != t.shape]
     require(
         not wrong, f"model.weights package:{name}: the model has no place for {len(wrong)} tensors, e.g. {wrong[:1]}"
