@@ -19,7 +19,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
@@ -102,13 +102,19 @@ def main(argv: list[str] | None = None) -> int:
         _claim(out, job)
     from forgery_rcnn.data import collection
     from forgery_rcnn.engine import experiment
+    from forgery_rcnn.models import weights
 
     data = collection.open_checked(job.data, screen.bar)
     if leads and not job.resume:
         experiment.explore(data, job.model.scaled_to, job.data.min_box, out, screen)
     if job.eda_only:
         return 0
-    return experiment.train(name, job.run(), data, out, screen, job.resume)
+    run = job.run()
+    given = any(word.startswith("--inference") for word in argv)
+    if not given and (known := weights.fitted(job.model)):
+        screen.say(f"thresholds as fitted for {job.model.weights}, from which this run starts; fit them anew after it")
+        run = replace(run, inference=known)
+    return experiment.train(name, run, data, out, screen, job.resume)
 
 
 def _claim(out: Path, job: Job) -> None:

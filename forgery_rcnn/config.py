@@ -24,7 +24,7 @@ HEADS = ("rpn", "roi_heads")
 MASK_HEAD = ("roi_heads.mask_head", "roi_heads.mask_predictor")
 
 
-Augmentation = Literal["flip", "rot90", "colour", "elastic", "stretch", "scale", "salt_pepper", "noise"]
+Augmentation = Literal["flip", "rot90", "colour", "elastic", "stretch", "scale", "salt_pepper", "noise", "jpeg"]
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,16 @@ CROPS_FULL = replace(
 # The rate falls to nothing over a stage and the score still rises at its end: once more from the top. Thresholds are fitted after
 # it, so the best epoch is told without any.
 CROPS_AGAIN = replace(CROPS_FULL, name="again", epochs=5, mine_every=2, best_by="image_auc")
+# What is published has been compressed once more.
+CROPS_JPEG = replace(CROPS_AGAIN, name="jpeg", epochs=4, augment=(*ROBUST, "jpeg"))
 FORENSIC = RunConfig(
-    CROPS, LITE, (CROPS_ONE, CROPS_FEW, CROPS_FULL, CROPS_AGAIN), TILED, ema_decay=0.998, watch=16, probe_stages=8
+    CROPS,
+    LITE,
+    (CROPS_ONE, CROPS_FEW, CROPS_FULL, CROPS_AGAIN, CROPS_JPEG),
+    TILED,
+    ema_decay=0.998,
+    watch=16,
+    probe_stages=8,
 )
 # From the shipped weights on, for figures of one's own; slower, so that few of them do not undo what many have taught.
 FINETUNE = replace(CROPS_FULL, epochs=2, lr=1e-4, warmup_steps=10, evaluate_every=1, evaluate_images=0)

@@ -32,7 +32,7 @@ def augment(
     stretch: height and width times a factor of 0.90..1.09 each; scale: both times the same factor of 0.7..1.4; flip:
     left-right and top-bottom, each on its own; rot90: one quarter turn (H and W change places); elastic: warped by a smooth
     random field; colour: brightness and contrast within 20 %; salt_pepper: some forged pixels black or white; noise: normal
-    noise everywhere (data.distort has the numbers).
+    noise everywhere; jpeg: saved as JPEG, last of all (data.distort has the numbers).
     `largest` = (h, w): where the image, stretched, is larger, a window of that size is cut out of it at a random place;
     None = its own size. `spot` = (x, y): a pixel of the image that the window is to hold. A smaller one is not filled up: a
     batch does that, and knows what it has added.
@@ -62,6 +62,8 @@ def augment(
         pair = (_image(distort.salted(pair[0].numpy(), pair[1].numpy(), rng)), pair[1])
     if "noise" in names and rng.random() < 0.5:
         pair = (_image(distort.noisy(pair[0].numpy(), rng)), pair[1])
+    if "jpeg" in names and rng.random() < 0.5:
+        pair = (_image(distort.compressed(pair[0].numpy(), rng)), pair[1])
     return pair
 
 

@@ -1,4 +1,4 @@
-"""What augment does beside flips, turns and colours: stretched crops, elastic distortion, noise. OpenCV on uint8 arrays.
+"""What augment does beside flips, turns and colours: stretched crops, elastic distortion, noise, JPEG. OpenCV on uint8 arrays.
 
 Each takes and gives arrays and leaves its inputs as they were; all chance comes from the generator.
 """
@@ -13,12 +13,14 @@ import cv2
 import numpy as np
 
 from forgery_rcnn.data import images
+from forgery_rcnn.data.forge import treatments
 
 STRETCH = (0.90, 1.09)  # factors of height and width, drawn independently: Tianchi's third place
 SCALE = (0.7, 1.4)  # factor of both alike, its logarithm drawn evenly
 SALT_SHARE = (0.01, 0.10)  # of the forged pixels; drawn per image
 NOISE_SIGMA = (3.0, 7.0)  # grey levels; drawn per image
 EDGE = 1 / 8  # of a window's side: so far from its border lies the spot that it is to hold, where the image allows
+QUALITY = (50, 95)  # of libjpeg; drawn per image
 Spot = tuple[int, int]
 COARSE = 8  # an elastic field is drawn at one point in so many pixels, for it varies over six times as many
 
@@ -116,6 +118,17 @@ def noisy(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     noise = levels[rng.integers(0, 2**16, pixels.size, np.uint16)]
     flat = np.ascontiguousarray(pixels).reshape(-1, pixels.shape[2])
     return cv2.add(flat, noise.reshape(flat.shape), dtype=cv2.CV_8U).reshape(pixels.shape)
+
+
+def compressed(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(3, H, W) uint8 -> the same, saved as JPEG of a quality drawn from `QUALITY` and read again; its grid of blocks begins
+    anywhere, as that of a saved figure does in a window of it."""
+    how = {
+        "shift": rng.integers(0, 8, 2).tolist(),
+        "subsampling": str(rng.choice(treatments.SUBSAMPLINGS)),
+        "quality": int(rng.integers(QUALITY[0], QUALITY[1] + 1)),
+    }
+    return treatments.jpeg(pixels.transpose(1, 2, 0), how).transpose(2, 0, 1).copy("C")
 
 
 @cache

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
-from forgery_rcnn.config import ModelConfig, from_dict
+from forgery_rcnn.config import InferenceConfig, ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import matcher, package_weights, packing, zoo
 from forgery_rcnn.models.backbones import download, evened, norm_of
@@ -207,12 +207,24 @@ def start(model: Segmenter) -> None:
 def before(config: ModelConfig) -> list[dict[str, Any]]:
     """What the file of weights that a model starts from was trained by, oldest first: config, commit and data of each run;
     [] for a start from no file, or from a bare .pth. Raises InputError like `read`."""
-    if config.weights in ("none", "imagenet", "coco") or config.package or config.arch == matcher.NAME:
-        return []
-    path = resolve(config.weights)
-    meta = read(path)[1] if path.suffix == ".safetensors" else {}
+    meta = _beside(config)
     own = {name: meta[name] for name in ("config", "commit", "data") if name in meta}
     return [*meta.get("before", []), *([own] if own else [])]
+
+
+def fitted(config: ModelConfig) -> InferenceConfig | None:
+    """The thresholds that were fitted for the file of weights that a model starts from; None where none were. Raises
+    InputError like `read`."""
+    meta = _beside(config)
+    return from_dict(InferenceConfig, meta["thresholds"]) if meta.get("fitted") else None
+
+
+def _beside(config: ModelConfig) -> dict[str, Any]:
+    """The JSON of the file that a model starts from; {} where it starts from no file, or from a bare .pth."""
+    if config.weights in ("none", "imagenet", "coco") or config.package or config.arch == matcher.NAME:
+        return {}
+    path = resolve(config.weights)
+    return read(path)[1] if path.suffix == ".safetensors" else {}
 
 
 def model_part(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

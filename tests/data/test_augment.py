@@ -17,7 +17,7 @@ from forgery_rcnn.data import distort
 from forgery_rcnn.data.augment import PAINT, augment, paint_boxes
 
 NAMES = st.lists(st.sampled_from(["flip", "rot90"]), unique=True)
-ALL = ("flip", "rot90", "colour", "elastic", "stretch", "salt_pepper", "noise")
+ALL = ("flip", "rot90", "colour", "elastic", "stretch", "salt_pepper", "noise", "jpeg")
 
 
 def marked(height: int, width: int, count: int = 3) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
@@ -410,6 +410,30 @@ def test_noise_stops_at_black_and_white() -> None:
     assert (
         found[0].max() < 40 and found[1].min() > 215 and (found[0] == 0).mean() > 0.4 and (found[1] == 255).mean() > 0.4
     )
+
+
+def test_jpeg_quantises_blocks_of_a_grid_that_begins_anywhere() -> None:
+    picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8), (0, 0), 1.5)
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    found = [distort.compressed(planes, np.random.default_rng(seed)) for seed in range(12)]
+    assert all(one.shape == planes.shape and one.dtype == np.uint8 for one in found)
+    errors = [np.abs(one.astype(int) - planes).mean() for one in found]
+    assert 0.3 < min(errors) < max(errors) < 8 and len({one.tobytes() for one in found}) == 12
+
+    def grid(one: np.ndarray) -> tuple[int, int]:
+        """Where blocks begin: the shift at which most luma coefficients vanish."""
+        luma = cv2.cvtColor(np.ascontiguousarray(one.transpose(1, 2, 0)), cv2.COLOR_RGB2YCrCb)[..., 0]
+        shares = {}
+        for down, across in np.ndindex(8, 8):
+            blocks = (
+                luma[down : down + 88, across : across + 120].reshape(11, 8, 15, 8).swapaxes(1, 2).reshape(-1, 8, 8)
+            )
+            shares[down, across] = np.mean([np.abs(cv2.dct(np.float32(block) - 128)) < 1 for block in blocks])
+        return max(shares, key=lambda shift: shares[shift])
+
+    drawn = [np.random.default_rng(seed).integers(0, 8, 2) for seed in range(12)]
+    hits = [grid(one) == tuple((-shift % 8).tolist()) for one, shift in zip(found, drawn, strict=True)]
+    assert sum(hits) >= 10  # the finest quality leaves little to see
 
 
 def test_strength_of_the_elastic_operation_is_a_setting() -> None:

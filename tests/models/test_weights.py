@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgery_rcnn.config import ModelConfig, RunConfig, to_dict
+from forgery_rcnn.config import InferenceConfig, ModelConfig, RunConfig, to_dict
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models import weights, zoo
 
@@ -139,6 +139,17 @@ def test_weights_know_the_runs_they_went_on_from(tmp_path: Path, tiny_model: Mod
     assert run("third", second)[1] == ["first", "second"]
     torch.save(weights.read(Path(first))[0], tmp_path / "bare.pth")
     assert run("fourth", str(tmp_path / "bare.pth"))[1] == []
+
+
+def test_a_run_goes_on_with_the_thresholds_fitted_for_its_start(tmp_path: Path, tiny_model: ModelConfig) -> None:
+    state, stored = zoo.build(tiny_model).state_dict(), to_dict(InferenceConfig(0.3, image_threshold=0.7))
+    for name, fitted in (("fitted", {"images": []}), ("plain", {})):
+        meta = {"config": {"model": to_dict(tiny_model)}, "thresholds": stored, "fitted": fitted}
+        weights.write(tmp_path / f"{name}.safetensors", state, meta)
+    found = weights.fitted(replace(tiny_model, weights=str(tmp_path / "fitted.safetensors")))
+    assert found == InferenceConfig(0.3, image_threshold=0.7)
+    assert weights.fitted(replace(tiny_model, weights=str(tmp_path / "plain.safetensors"))) is None
+    assert weights.fitted(tiny_model) is None
 
 
 def test_coco_weights_need_their_backbone() -> None:
