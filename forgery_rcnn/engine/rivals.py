@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import resource
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,12 +98,21 @@ def _apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, An
 
 
 def _answered(pipe: Any, work: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
         answer: dict[str, Any] | str = work(*arguments)
     except InputError as error:
         answer = str(error)
     with contextlib.suppress(BrokenPipeError):  # whoever asked was stopped meanwhile
         pipe.send(answer)
+
+
+def _stop_with_parent() -> None:
+    """Whoever asked may be killed: then nobody waits for an answer, and a training saves itself and leaves."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _memory() -> float:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -90,3 +94,35 @@ def _dies() -> dict[str, float]:
 def test_a_process_that_fails_gives_one_line(work, said: str, refused) -> None:
     with refused(said):
         rivals._apart(work)
+
+
+def _waits(started: Path) -> dict[str, float]:
+    started.write_text(str(os.getpid()))
+    time.sleep(120)
+    return {}
+
+
+def test_a_process_ends_with_the_one_that_asked(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+    asking = get_context("spawn").Process(target=rivals._apart, args=(_waits, started))
+    asking.start()
+    while not started.exists() or not started.read_text():
+        assert asking.is_alive()
+        time.sleep(0.1)
+    asking.kill()
+    asking.join()
+    process = int(started.read_text())
+    for _ in range(600):
+        if not _runs(process):
+            return
+        time.sleep(0.1)
+    os.kill(process, signal.SIGKILL)
+    pytest.fail("it went on without the one that asked")
+
+
+def _runs(process: int) -> bool:
+    """A zombie, which nobody has reaped, has ended too."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
