@@ -104,8 +104,7 @@ def main(argv: list[str]) -> int:
     _write(target, job, found, config, told)
     screen.say(f"written: {target}")
     if others and job.split == "validation":
-        root = f" --data.root {job.data.root}" if job.data.root else ""
-        screen.say(f"an honest score: python3 scoring.py --weights {target.parent}{root} --split {held_out.PART}")
+        screen.say(fitting.honest(found, target, job.data.root))
     return 0
 
 
