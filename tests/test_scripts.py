@@ -238,6 +238,24 @@ def test_bad_data_stops_before_the_first_step(
     assert not (tmp_path / "out/log.jsonl").exists()
 
 
+@pytest.mark.parametrize(("flags", "threshold"), [([], 0.23), (["--inference.score-threshold", "0.5"], 0.5)])
+def test_a_run_goes_on_with_fitted_thresholds_unless_its_own_are_given(
+    trained: Path, tiny_flags: list[str], shared_root: Path, tmp_path: Path, flags: list[str], threshold: float
+) -> None:
+    from edarnn import main
+
+    shutil.copy(trained / "model.safetensors", tmp_path / "known.safetensors")
+    told = json.loads((trained / "model.json").read_text())
+    told["thresholds"]["score_threshold"], told["fitted"] = 0.23, {"metric": "of1", "images": []}
+    (tmp_path / "known.json").write_text(json.dumps(told))
+    sizes = [*tiny_flags, "--model.weights", str(tmp_path / "known.safetensors"), "--stages.0.epochs=1"]
+    where = ["--data.root", str(shared_root), "--out", str(tmp_path / "out")]
+    assert main(["overfit_one", *sizes, *flags, *where]) == 0
+    for name in ("config", "model"):
+        kept = json.loads((tmp_path / f"out/{name}.json").read_text())
+        assert (kept["inference"] if name == "config" else kept["thresholds"])["score_threshold"] == threshold
+
+
 def test_skip_bad_lists_and_goes_on(capsys: pytest.CaptureFixture[str], tiny_root: Path, tmp_path: Path) -> None:
     from edarnn import main
 
