@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What each forensic stem and the ImageNet start add to the detector, with equal budget and several seeds.
 
-PYTHONPATH=. python benchmarks/ablation.py docs/results/stem_ablation.md --root data/corpus600 --out runs/stems
+PYTHONPATH=. python benchmarks/ablation.py docs/results/stem_ablation.md --root data/corpus400 --size 192 --out runs/stems
 
 The stage `full` of the recipe `forensic` for so many epochs, without mining, warmed up for 10 steps, from its ImageNet start,
 squares of the unscaled image; all arms see the same squares in the same order. *separability*: held-out AUC of a linear probe
