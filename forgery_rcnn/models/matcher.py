@@ -18,8 +18,8 @@ from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.rle import mask_of
 
 NAME = "matcher"
-EVIDENCE = ("log10_chance", "correlation", "log10_inliers", "pairs", "between_panels")
-"""Of the best pair of an instance, but `pairs`: how many pairs it is made of, so how many copies there are."""
+EVIDENCE = ("log10_chance", "correlation", "log10_inliers", "log2_pairs", "between_panels")
+"""Of the best pair of an instance, but log2_pairs: of how many pairs it is made of, which grows with the square of its copies."""
 LEAST_CHANCE = 1e-12  # below it an estimate of chance is no more evidence
 
 
@@ -84,7 +84,13 @@ def _evidence(pairs: Sequence[Pair]) -> list[float]:
     """The pairs of one instance -> EVIDENCE."""
     best = max(pairs, key=lambda pair: pair.score)
     chance = float(np.log10(max(best.chance, LEAST_CHANCE)))
-    return [chance, best.correlation, float(np.log10(1 + best.inliers)), len(pairs), float(best.between_panels)]
+    return [
+        chance,
+        best.correlation,
+        float(np.log10(1 + best.inliers)),
+        float(np.log2(len(pairs))),
+        float(best.between_panels),
+    ]
 
 
 def proposals(finding: Finding) -> np.ndarray:

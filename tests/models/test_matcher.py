@@ -85,7 +85,7 @@ def test_a_source_and_its_copies_are_one_instance_with_the_best_score() -> None:
         0,
     )
     named = dict(zip(matcher.EVIDENCE, found.evidence.T, strict=True))
-    assert named["pairs"].tolist() == [2, 1] and named["log10_inliers"].tolist() == [2, 2]
+    assert named["log2_pairs"].tolist() == [1, 0] and named["log10_inliers"].tolist() == [2, 2]
     assert named["correlation"].tolist() == [0.875] * 2 and named["between_panels"].tolist() == [1, 1]
     np.testing.assert_allclose(named["log10_chance"], -4)
 
