@@ -24,7 +24,8 @@ demo: venv clean-demo
 	$(PY) edarnn.py finetune --out $(DEMO)/full
 	$(PY) encode_submission.py --weights $(DEMO)/full --out $(DEMO)/submission
 	$(PY) scoring.py --submission $(DEMO)/submission/submission.csv --solution data/sample/solution.csv --out $(DEMO)/report
-	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), full/ (the last stage, from the shipped weights: model.safetensors), submission/ (submission.csv, overlays/), report/ (report.json, report.csv, error_budget.png)"
+	$(PY) encode_submission.py --out $(DEMO)/shipped
+	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), full/ (the last stage, from the shipped weights: model.safetensors), submission/ (submission.csv, overlays/), report/ (report.json, report.csv, error_budget.png), shipped/ (the same images by the shipped weights)"
 
 # Forged figures for training, in data/corpus: make corpus HOSTS=DIR. Without HOSTS, from the pictures of the built-in sample.
 corpus: venv
