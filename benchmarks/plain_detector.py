@@ -37,6 +37,10 @@ def of(model: MaskRCNN) -> Torchvision:
         mask_head=parts.roi_heads.mask_head,
         mask_predictor=parts.roi_heads.mask_predictor,
     )
+    stem = getattr(parts.backbone, "stem", None)
+    if stem is not None:  # it looks at unscaled levels, beside the colours
+        colours = detector.transform.normalize
+        detector.transform.normalize = lambda image: stem.seen(image * 255, colours(image))
     _with_its_own_norm(detector)
     assert not any(isinstance(module, RoIPool) for module in detector.modules())
     return detector
