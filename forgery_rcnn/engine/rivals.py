@@ -9,11 +9,10 @@ import os
 import resource
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ import torch
 from forgery_rcnn import numbers
 from forgery_rcnn.bootstrap import Interval, Resampling
 from forgery_rcnn.config import InferenceConfig, RunConfig, from_dict, to_dict
-from forgery_rcnn.data import records
+from forgery_rcnn.data import records, worker
 from forgery_rcnn.data.collection import Collection
 from forgery_rcnn.engine import checkpoints, experiment, runlog, validation
 from forgery_rcnn.engine.distributed import device_of
@@ -98,21 +97,13 @@ def _apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, An
 
 
 def _answered(pipe: Any, work: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> None:
-    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    worker.with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))  # a training saves itself and leaves
     try:
         answer: dict[str, Any] | str = work(*arguments)
     except InputError as error:
         answer = str(error)
     with contextlib.suppress(BrokenPipeError):  # whoever asked was stopped meanwhile
         pipe.send(answer)
-
-
-def _stop_with_parent() -> None:
-    """Whoever asked may be killed: then nobody waits for an answer, and a training saves itself and leaves."""
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _memory() -> float:
