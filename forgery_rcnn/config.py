@@ -24,7 +24,9 @@ HEADS = ("rpn", "roi_heads")
 MASK_HEAD = ("roi_heads.mask_head", "roi_heads.mask_predictor")
 
 
-Augmentation = Literal["flip", "rot90", "colour", "elastic", "stretch", "scale", "salt_pepper", "noise", "jpeg"]
+Augmentation = Literal[
+    "flip", "rot90", "colour", "elastic", "stretch", "scale", "salt_pepper", "noise", "jpeg", "objects"
+]
 
 
 @dataclass(frozen=True)

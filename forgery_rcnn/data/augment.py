@@ -10,7 +10,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as v2
 
-from forgery_rcnn.data import distort
+from forgery_rcnn.data import distort, objects
 from forgery_rcnn.instances import boxes_of
 
 Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
@@ -31,8 +31,9 @@ def augment(
 
     stretch: height and width times a factor of 0.90..1.09 each; scale: both times the same factor of 0.7..1.4; flip:
     left-right and top-bottom, each on its own; rot90: one quarter turn (H and W change places); elastic: warped by a smooth
-    random field; colour: brightness and contrast within 20 %; salt_pepper: some forged pixels black or white; noise: normal
-    noise everywhere; jpeg: saved as JPEG, last of all (data.distort has the numbers).
+    random field; objects: many of a kind, not forged, drawn beside what is (data.objects); colour: brightness and contrast
+    within 20 %; salt_pepper: some forged pixels black or white; noise: normal noise everywhere; jpeg: saved as JPEG, last
+    of all (data.distort has the numbers).
     `largest` = (h, w): where the image, stretched, is larger, a window of that size is cut out of it at a random place;
     None = its own size. `spot` = (x, y): a pixel of the image that the window is to hold. A smaller one is not filled up: a
     batch does that, and knows what it has added.
@@ -55,6 +56,8 @@ def augment(
     if "elastic" in names and rng.random() < 0.5:
         planes, layers = pair[0].contiguous().numpy(), pair[1].numpy()
         pair = _pair(*distort.elastic(planes, layers, *elastic, rng))
+    if "objects" in names and rng.random() < 0.5:
+        pair = (_image(objects.drawn(pair[0].numpy(), pair[1].numpy(), rng)), pair[1])
     if "colour" in names and rng.random() < 0.5:
         brightness, contrast = rng.uniform(0.8, 1.2, 2)
         pair = (_coloured(pair[0], brightness, contrast), pair[1])
