@@ -62,8 +62,11 @@ LITE = replace(
     image_size=256,
     fit="native",
     roi_batch=128,
+    rpn_proposals=1000,  # of a megapixel; 300 are enough for a square
 )
-WIDE = ModelConfig(backbone="resnet50", weights="imagenet", image_size=512, fit="native", rpn_batch=128)
+WIDE = ModelConfig(
+    backbone="resnet50", weights="imagenet", image_size=512, fit="native", rpn_batch=128, rpn_proposals=1000
+)
 # An image of 1 megapixel at once; a larger one in tiles of that size.
 TILED = InferenceConfig(regions="one", tiling=Tiling("auto", sides=(1024,), overlap=0.125))
 ROBUST = ("flip", "rot90", "scale", "colour", "noise")
@@ -87,15 +90,20 @@ CROPS_FULL = replace(
 CROPS_AGAIN = replace(CROPS_FULL, name="again", epochs=5, mine_every=2, best_by="image_auc")
 # What is published has been compressed once more.
 CROPS_JPEG = replace(CROPS_AGAIN, name="jpeg", epochs=4, augment=(*ROBUST, "jpeg"))
+# And has grain in it that no one put there: colonies, beads, cells of kinds that the hosts do not show.
+CROPS_OBJECTS = replace(
+    CROPS_JPEG, name="objects", epochs=3, lr=2e-4, mine_every=1, evaluate_every=3, augment=(*ROBUST, "jpeg", "objects")
+)
 FORENSIC = RunConfig(
     CROPS,
     LITE,
-    (CROPS_ONE, CROPS_FEW, CROPS_FULL, CROPS_AGAIN, CROPS_JPEG),
+    (CROPS_ONE, CROPS_FEW, CROPS_FULL, CROPS_AGAIN, CROPS_JPEG, CROPS_OBJECTS),
     TILED,
     ema_decay=0.998,
     watch=16,
     probe_stages=8,
 )
+ON_GPU = {"batch_size": 32, "mine_every": 5, "mine_images": 200, "evaluate_every": 5, "evaluate_images": 0}
 # From the shipped weights on, for figures of one's own; slower, so that few of them do not undo what many have taught.
 FINETUNE = replace(CROPS_FULL, epochs=2, lr=1e-4, warmup_steps=10, evaluate_every=1, evaluate_images=0)
 
@@ -130,9 +138,8 @@ RECIPES: dict[str, RunConfig] = {
         stages=(
             CROPS_ONE,
             CROPS_FEW,
-            replace(
-                CROPS_FULL, epochs=40, batch_size=32, mine_every=5, mine_images=200, evaluate_every=5, evaluate_images=0
-            ),
+            replace(CROPS_FULL, epochs=40, **ON_GPU),
+            replace(CROPS_OBJECTS, epochs=20, **ON_GPU),
         ),
     ),
     "seed_three_stages": RunConfig(model=COCO, stages=(SEED_ONE, SEED_FEW, SEED_FULL)),

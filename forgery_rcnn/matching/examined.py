@@ -14,11 +14,13 @@ import numpy as np
 
 from forgery_rcnn import rle, tables
 from forgery_rcnn.data import images
-from forgery_rcnn.matching import library
+from forgery_rcnn.matching import compression, library
 from forgery_rcnn.matching.keypoints import Keypoints
 from forgery_rcnn.matching.pairs import Figure, Finding, Pair, gray_of
 from forgery_rcnn.matching.signs import STEPS, as_levels
 from forgery_rcnn.matching_config import MatchingConfig
+
+COARSE = 0.5  # compression.scale from which copies of faint detail are no longer told from what is alike
 
 Finder = Callable[[np.ndarray, MatchingConfig], Finding]
 
@@ -49,6 +51,9 @@ def examine(path: Path, name: str, config: MatchingConfig, per_panel: int, finde
     points = tuple(library.features(figure, box, per_panel, config.max_side) for box in figure.panels)
     if max(figure.size) > config.max_side:
         notes.append(f"searched at {config.max_side} of its {max(figure.size)} px")
+    if figure.compression >= COARSE:
+        quality = compression.quality(figure.compression)
+        notes.append(f"compressed as by JPEG of quality {quality}: copies of faint detail may be missed")
     ignored = rle.runs_of(figure.ignored)
     return Examined(name, figure.size, figure.panels, ignored, finding.pairs, points, tuple(notes))
 
@@ -56,7 +61,7 @@ def examine(path: Path, name: str, config: MatchingConfig, per_panel: int, finde
 def key(path: Path, config: MatchingConfig, per_panel: int) -> str:
     """Names what is kept of a file: its content, the settings, and the code that looked. Raises OSError: not to be read."""
     digest = hashlib.sha256(json.dumps([asdict(config), per_panel]).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(one for one in Path(__file__).parent.iterdir() if one.suffix in (".py", ".json")):
         digest.update(source.read_bytes())
     with open(path, "rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())

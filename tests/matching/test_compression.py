@@ -1,0 +1,66 @@
+"""The steps of the last JPEG, told from pixels."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from forgery_rcnn.matching import compression, likeness
+from forgery_rcnn.matching.pairs import Figure, gray_of
+from tests.matching.planted import noise_texture
+
+QUALITIES = (30, 50, 60, 70, 80, 90)
+
+
+def scene(seed: int = 0, size: int = 320) -> np.ndarray:
+    pixels = 60 + 0.5 * noise_texture(3, seed, size).astype(np.float32)
+    pixels += np.random.default_rng(seed).normal(0, 2, pixels.shape)
+    return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+
+
+def saved(pixels: np.ndarray, quality: int) -> np.ndarray:
+    code = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_a_picture_tells_the_quality_that_it_was_saved_with(quality: int) -> None:
+    found = compression.scale(gray_of(saved(scene(), quality)))
+    assert compression.quality(found) == pytest.approx(quality, abs=4)
+
+
+def test_a_picture_that_was_not_compressed_or_was_scaled_or_moved_off_its_blocks_shows_none() -> None:
+    pixels = scene()
+    hard = saved(pixels, 50)
+    for shown in (pixels, cv2.resize(hard, (290, 290), interpolation=cv2.INTER_AREA), hard[3:, 5:]):
+        assert compression.scale(gray_of(shown)) == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (8, 8), (9, 17)])
+def test_a_picture_with_few_or_no_blocks_shows_none(size: tuple[int, int]) -> None:
+    assert compression.scale(np.random.default_rng(0).uniform(0, 255, size).astype(np.float32)) == 0
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_an_empty_picture_shows_none(level: int) -> None:
+    assert compression.scale(np.full((64, 64), level, np.float32)) == 0
+
+
+@pytest.mark.parametrize("quality", [50, 80])
+def test_the_noise_is_about_what_is_left_between_a_picture_and_its_jpeg(quality: int) -> None:
+    """Where coefficients are much larger than the steps; the table's high frequencies are coarser than the low ones counted."""
+    pixels = (np.random.default_rng(0).integers(0, 2, (320, 320)) * 160 + 40).astype(np.uint8)
+    pixels = cv2.merge([cv2.GaussianBlur(pixels, (0, 0), 1.0)] * 3)
+    after = gray_of(saved(pixels, quality))
+    left = float(np.square(likeness.agreement.band(after - gray_of(pixels), *likeness.BANDS["middle"])).mean())
+    allowed = compression.noise(compression.scale(after)) * likeness.white(*likeness.BANDS["middle"])
+    assert 0.3 < left / allowed < 6
+
+
+def test_a_figure_tells_it_of_its_pixels_whatever_was_painted_over() -> None:
+    pixels = saved(scene(), 70)
+    figure = Figure(
+        pixels, np.zeros(pixels.shape[:2], np.float32), np.zeros(pixels.shape[:2], bool), np.array([[0, 0, 320, 320]])
+    )
+    assert compression.quality(figure.compression) == pytest.approx(70, abs=4)
