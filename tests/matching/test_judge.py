@@ -228,7 +228,7 @@ def test_other_places_that_fit_as_well_are_a_reason(monkeypatch: pytest.MonkeyPa
 def test_a_low_score_is_a_reason(monkeypatch: pytest.MonkeyPatch, sure: float) -> None:
     monkeypatch.setattr(judge, "score", lambda *_: sure)
     one_line(judged(copied(), COPY))
-    monkeypatch.setattr(judge, "score", lambda _, fit: 0.9 if fit == chance.PERFECT else sure)
+    monkeypatch.setattr(judge, "score", lambda _, fit, *__: 0.9 if fit == chance.PERFECT else sure)
     monkeypatch.setattr(chance, "of", lambda *_: replace(AMONG, probable=1e-3))
     one_line(judged(copied(), COPY), "score")
 
