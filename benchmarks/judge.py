@@ -1,10 +1,10 @@
 """Fits the trees by which the twin finder judges pairs, and shows how well they part copies from what is only alike.
 
-PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/judge.py HOSTS CORPUS docs/results/judge.md     (some 20 minutes)
+PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/judge.py HOSTS CORPUS docs/results/judge.md     (some 15 minutes)
 
 Copies are planted in half of the hosts (the other half is benchmarks/matching.py's), four more in each photograph, and
-lookalikes, which are no copies; the same hosts are looked through untouched but re-encoded, and forged and authentic figures of
-the corpus's training part as they are and as JPEG. Every motion that the finder proposes is measured; one is true where its two regions
+lookalikes, which are no copies; the same hosts are looked through untouched but re-encoded, and so are forged and authentic
+figures of the corpus's training part. Every motion that the finder proposes is measured; one is true where its two regions
 cover the truth with a pixel F1 of 0.4 or more; right motions with less are left out. Gradient boosting (scikit-learn's, by
 histograms), monotonic where more of a feature can only speak for a copy or against it; each image with equal weight,
 lookalikes with three times as much. The logits are moved so that, with trees that have not seen the host, 3 % of the
@@ -43,8 +43,6 @@ PLANTED, CLEAN, ALIKE, FIGURES = 200, 220, 90, 130
 MORE = 4  # times that each photograph gets another copy: sharp ones are few among the hosts
 UNTOUCHED = ("clean", "authentic")
 KINDS = ("planted", "clean", "alike", "forged", "authentic")
-TREATMENTS = (*planting.TREATMENTS, "jpeg 60", "jpeg 50")
-QUALITY = (50, 90)  # figures are looked through as they are and once more as JPEG
 TRUE, ALARMS, ALIKE_ALARMS = 0.4, 0.03, 0.15
 ALIKE_WEIGHT = 3.0
 SEED, WORKERS, FOLDS = 0, 2, 5
@@ -53,13 +51,12 @@ NEAR = 4.0  # px: a motion so near to the planted one is right
 
 @dataclass(frozen=True)
 class Task:
-    """One image to look through. kind: one of KINDS; quality: a figure is saved as such a JPEG first, 0 = not; group: its host."""
+    """One image to look through. kind: one of KINDS; group: its host."""
 
     kind: str
     path: Path
     truth: Path | None
     number: int
-    quality: int = 0
 
     @property
     def group(self) -> str:
@@ -82,12 +79,10 @@ def seen(task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:
     pixels = images.read(task.path).pixels
     clear = np.zeros(pixels.shape[:2], bool)
     if task.kind in ("forged", "authentic"):
-        if task.quality:
-            pixels = planting.treated(pixels, f"jpeg {task.quality}", rng)
         return pixels, masks.read(task.truth).any(axis=0) if task.truth else clear, None
     side = min(LONGEST, max(pixels.shape[:2]))
     pixels = images.resized(pixels, images.fitted_size(pixels.shape[:2], side))
-    transform, treatment = str(rng.choice(planting.TRANSFORMS)), str(rng.choice(TREATMENTS))
+    transform, treatment = str(rng.choice(planting.TRANSFORMS)), str(rng.choice(planting.TREATMENTS))
     texture = "rich" if rng.random() < 0.5 else "smooth"
     if task.kind == "alike":
         made = planting.lookalike(pixels, "rich", float(rng.choice(list(AREAS.values()))), rng)
@@ -125,9 +120,7 @@ def rows(task: Task) -> list[Row] | None:
         overlap = _f1(measured, truth)
         if overlap < TRUE and motion is not None and _right(hypothesis, motion):
             continue
-        found.append(
-            Row(task, judge.features(measured, fit, figure.compression), int(overlap >= TRUE), hypothesis.found_by)
-        )
+        found.append(Row(task, judge.features(measured, fit), int(overlap >= TRUE), hypothesis.found_by))
     return found
 
 
@@ -159,11 +152,11 @@ def tasks(root: Path, corpus: Path) -> list[Task]:
     others = {row["case_id"] for row in lines if row["operation"] not in TWINS}
     twins = sorted({row["case_id"] for row in lines} - others)
     for case in [twins[i] for i in sorted(rng.permutation(len(twins))[:FIGURES])]:
-        forged, authentic = (corpus / "train_images" / label / f"{case}.png" for label in ("forged", "authentic"))
-        for quality in (0, int(rng.integers(QUALITY[0], QUALITY[1] + 1))):
-            out.append(Task("forged", forged, corpus / "train_masks" / f"{case}.npy", len(out), quality))
-            if authentic.is_file():
-                out.append(Task("authentic", authentic, None, len(out), quality))
+        mask = corpus / "train_masks" / f"{case}.npy"
+        out.append(Task("forged", corpus / "train_images" / "forged" / f"{case}.png", mask, len(out)))
+        authentic = corpus / "train_images" / "authentic" / f"{case}.png"
+        if authentic.is_file():
+            out.append(Task("authentic", authentic, None, len(out)))
     photographs = hosts(root, "fitting")[PHOTOGRAPHS]
     return out + [Task("planted", path, None, len(out) + i) for i, path in enumerate(photographs * MORE)]
 
@@ -180,8 +173,8 @@ def fitted(found: list[Row]) -> HistGradientBoostingClassifier:
     weight *= [ALIKE_WEIGHT if row.task.kind == "alike" else 1.0 for row in found]
     ways = {**dict.fromkeys(judge.SURER, 1), **dict.fromkeys(judge.LESS_SURE, -1)}
     model = HistGradientBoostingClassifier(
-        max_depth=5,
-        max_iter=200,
+        max_depth=3,
+        max_iter=150,
         learning_rate=0.05,
         min_samples_leaf=25,
         l2_regularization=3,

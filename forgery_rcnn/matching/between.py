@@ -9,7 +9,6 @@ import numpy as np
 
 from forgery_rcnn import rle
 from forgery_rcnn.matching import keypoints, motions
-from forgery_rcnn.matching.compression import BLOCK
 from forgery_rcnn.matching.library import Candidate, features
 from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Original, Pair, inverse
 from forgery_rcnn.matching_config import MatchingConfig
@@ -39,12 +38,11 @@ class Canvas:
 
 
 def joined(figures: tuple[Figure, Figure], boxes: np.ndarray) -> Canvas:
-    """Two files' figures, (2, 4) int64 x0 y0 x1 y1 a panel of each, pixels of its file -> the two panels as one figure, on the
-    blocks that a file's compression has."""
-    sides, starts = boxes[:, 2:] - boxes[:, :2], boxes[:, :2] % BLOCK
-    starts[1, 0] += -(-(starts[0, 0] + sides[0, 0] + GAP) // BLOCK) * BLOCK
-    placed = np.concatenate([starts, starts + sides], axis=1)
-    size = int(placed[:, 3].max()), int(placed[1, 2])
+    """Two files' figures, (2, 4) int64 x0 y0 x1 y1 a panel of each, pixels of its file -> the two panels as one figure."""
+    widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    starts = np.array([[0, 0], [widths[0] + GAP, 0]])
+    placed = np.concatenate([starts, starts + np.stack([widths, heights], axis=1)], axis=1)
+    size = int(heights.max()), int(widths.sum()) + GAP
     pixels, gray, ignored = np.full((*size, 3), 255, np.uint8), np.full(size, 255, np.float32), np.ones(size, bool)
     for figure, (x0, y0, x1, y1), (u0, v0, u1, v1) in zip(figures, boxes.tolist(), placed.tolist(), strict=True):
         pixels[v0:v1, u0:u1] = figure.pixels[y0:y1, x0:x1]

@@ -60,8 +60,3 @@ def quality(scale: float) -> int:
     (80, 50, 20)
     """
     return round(100 - 50 * scale if scale <= 1 else 50 / scale)
-
-
-def noise(scale: float) -> float:
-    """What `scale` tells -> levels squared: variance of what rounding to such steps leaves, as if it were white."""
-    return float((scale * np.mean(list(LUMA.values()))) ** 2 / 12)

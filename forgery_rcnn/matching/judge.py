@@ -40,8 +40,8 @@ LESS_SURE = (
 """Features of which more never lowers, or never raises, the score: the trees are fitted so."""
 
 
-def features(found: Measured, fit: chance.Fit, compression: float) -> dict[str, float]:
-    """A pair, how it fits beside the places around, and how coarsely the figure is compressed -> the numbers that it is judged by."""
+def features(found: Measured, fit: chance.Fit) -> dict[str, float]:
+    """A pair and how it fits beside the places around -> the numbers that it is judged by."""
     here, best, typical = (float(np.arctanh(np.clip(z, -0.999, 0.999))) for z in (fit.here, fit.best, fit.typical))
     compared = {
         name: value for name, value in asdict(found.compared).items() if name not in ("gain", "brightness", "tint")
@@ -57,7 +57,6 @@ def features(found: Measured, fit: chance.Fit, compression: float) -> dict[str, 
         "margin_typical": here - typical,
         **compared,
         **asdict(found.shown),
-        "compression": compression,
     }
 
 
@@ -89,9 +88,9 @@ def fitted() -> Trees:
     return Trees(tuple(kept["features"]), kept["start"], trees)
 
 
-def score(found: Measured, fit: chance.Fit, compression: float) -> float:
+def score(found: Measured, fit: chance.Fit) -> float:
     """-> 0..1, how sure a pair is."""
-    return float(1 / (1 + np.exp(-np.clip(fitted().logit(features(found, fit, compression)), -50, 50))))
+    return float(1 / (1 + np.exp(-np.clip(fitted().logit(features(found, fit)), -50, 50))))
 
 
 def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Pair | str:
@@ -100,12 +99,12 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     if isinstance(found, str):
         return found
     # The best that chance could make of it: the costly count of places is for those that it could help.
-    if score(found, chance.PERFECT, figure.compression) < config.min_score:
+    if score(found, chance.PERFECT) < config.min_score:
         return f"alike, but not the same: detail correlates by {found.detail:.2f}"
     fit = chance.of(figure.gray, found.grown)
     if fit.probable > config.max_chance:
         return f"chance {fit.probable:.2g}: other places fit as well"
-    sure = score(found, fit, figure.compression)
+    sure = score(found, fit)
     if sure < config.min_score:
         return f"score {sure:.2f} is below {config.min_score}"
     return _pair(figure, hypothesis, found, fit.probable, sure)

@@ -8,7 +8,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from forgery_rcnn.matching import agreement, compression
+from forgery_rcnn.matching import agreement
 from forgery_rcnn.matching.agreement import Agreement, Box
 from forgery_rcnn.matching.pairs import Figure
 from forgery_rcnn.matching.regions import FLAT, Grown
@@ -36,8 +36,8 @@ class Compared:
     fine, middle, form: Fisher's z of the local correlation, in bands of ever larger structures; structure: log10 of how much
     stronger the difference is at the scale of structures than its grain alone explains (between a copy and its source stands noise,
     about as strong in every band; two alike objects differ in structure); excess_middle, excess_form, excess_coarse: log10 of
-    how much stronger it is there than the figure's own grain, on both sides, its compression and resampling explain; gain: |log|
-    of the contrast between them; brightness: |difference| of their means in levels; tint: the same of their colours.
+    how much stronger it is there than the figure's own grain, on both sides, and resampling explain; gain: |log| of the contrast between
+    them; brightness: |difference| of their means in levels; tint: the same of their colours.
     """
 
     fine: float
@@ -79,8 +79,7 @@ def of(figure: Figure, drawn: np.ndarray, grown: Grown) -> tuple[Compared, Shown
     bands = {name: (agreement.band(first, *at), agreement.band(second, *at)) for name, at in BANDS.items()}
     apart = float(abs(np.median(first[mask]) - np.median(second[mask])))
     tint = _tint(figure.pixels, grown.matrix, box, mask)
-    noise = figure.grain + compression.noise(figure.compression)
-    return _compared(noise, grown.agreement, bands, mask, (apart, tint)), _shown(bands, mask, grown)
+    return _compared(figure.grain, grown.agreement, bands, mask, (apart, tint)), _shown(bands, mask, grown)
 
 
 @cache
@@ -91,14 +90,14 @@ def white(low: float, high: float) -> float:
     return float(np.square(agreement.band(impulse, low, high)).sum())
 
 
-def _compared(noise: float, seen: Agreement, bands: Bands, mask: np.ndarray, light: tuple[float, float]) -> Compared:
-    """The figure's noise, levels squared, the local correlations, the sides in each band, (h, w) bool, the region; brightness and tint."""
+def _compared(grain: float, seen: Agreement, bands: Bands, mask: np.ndarray, light: tuple[float, float]) -> Compared:
+    """The figure's grain, the local correlations, the sides in each band, (h, w) bool, the region; brightness and tint."""
     z = [np.arctanh(np.clip(np.median(m[mask]), -ALIKE, ALIKE)) for m in (seen.detail, seen.middle, seen.form)]
     left = {name: _left(sides, mask) for name, sides in bands.items()}
     excess = []
     for name in ("middle", "form", "coarse"):
         rest, power = left[name]
-        allowed = 2 * noise * white(*BANDS[name]) + ALLOWED * power + ROUNDING
+        allowed = 2 * grain * white(*BANDS[name]) + ALLOWED * power + ROUNDING
         excess.append(float(np.log10((rest + ROUNDING) / allowed)))
     larger, fine = (left[name][0] + ROUNDING for name in ("larger", "fine"))
     spread = [float(side[mask].std()) + 0.1 for side in bands["larger"]]

@@ -54,15 +54,12 @@ def says(*pairs: Pair) -> between.Verifier:
 
 
 def test_the_canvas_holds_both_panels_apart(canvas: between.Canvas) -> None:
-    """Each where the 8 x 8 blocks of its file's compression stay whole."""
-    assert canvas.figure.size == (50, 165)
-    assert canvas.figure.panels.tolist() == [[2, 4, 62, 44], [85, 0, 165, 50]] and not (canvas.at % 8).any()
-    shown = np.zeros(canvas.figure.size, bool)
-    for number, ((x0, y0, x1, y1), (u0, v0, u1, v1)) in enumerate(zip(BOXES, canvas.boxes, strict=True)):
-        file = figure(SIZES[number], number)
-        assert np.array_equal(canvas.figure.pixels[v0:v1, u0:u1], file.pixels[y0:y1, x0:x1])
-        shown[v0:v1, u0:u1] = True
-    assert np.array_equal(canvas.figure.ignored, ~shown) and canvas.boxes[1, 0] - canvas.boxes[0, 2] >= between.GAP
+    assert canvas.figure.size == (50, 60 + between.GAP + 80)
+    assert np.array_equal(canvas.figure.pixels[:40, :60], figure(SIZES[0], 0).pixels[20:60, 10:70])
+    assert np.array_equal(canvas.figure.pixels[:50, 76:], figure(SIZES[1], 1).pixels[0:50, 5:85])
+    assert canvas.figure.ignored[:, 60:76].all() and canvas.figure.ignored[40:, :60].all()
+    assert not canvas.figure.ignored[:40, :60].any() and not canvas.figure.ignored[:, 76:].any()
+    assert canvas.figure.panels.tolist() == [[0, 0, 60, 40], [76, 0, 156, 50]]
 
 
 def test_a_motion_goes_to_the_canvas_and_back(canvas: between.Canvas) -> None:
@@ -70,13 +67,13 @@ def test_a_motion_goes_to_the_canvas_and_back(canvas: between.Canvas) -> None:
     there = between.to_canvas(canvas, matrix)
     assert np.allclose(between.from_canvas(canvas, there), matrix)
     in_first, in_second = np.array([33.0, 41]), matrix @ [33.0, 41, 1]
-    assert np.allclose(there @ [33 - 8, 41 - 16, 1], in_second + [80, 0])
-    assert (in_first + canvas.at[0]).tolist() == [25, 25]
+    assert np.allclose(there @ [33 - 10, 41 - 20, 1], in_second - [5, 0] + [76, 0])
+    assert (in_first + canvas.at[0]).tolist() == [23, 21]
 
 
 @pytest.mark.parametrize("order", ["as given", "swapped"])
 def test_a_pair_is_told_in_the_pixels_of_its_files(canvas: between.Canvas, order: str) -> None:
-    boxes = (6, 10, 26, 30), (109, 10, 129, 30)
+    boxes = (4, 6, 24, 26), (100, 10, 120, 30)
     pair = pair_on(canvas, *(boxes if order == "as given" else boxes[::-1]))
     (found,) = between.verified(canvas, candidate(np.eye(2, 3)), MatchingConfig(), says(pair))
     assert np.array_equal(found.first, region((14, 26, 34, 46), SIZES[0]))

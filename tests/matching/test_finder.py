@@ -25,7 +25,9 @@ KEYPOINTS = MatchingConfig(methods=("keypoints",))
 @pytest.fixture(autouse=True)
 def forgiving(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the line between likely and unlikely copies lies is not asked here: what correlates well is one."""
-    monkeypatch.setattr(judge, "score", lambda found, *_: 0.9 if found.detail > 0.6 and found.inliers > 9 else 0.1)
+    monkeypatch.setattr(
+        judge, "score", lambda found, probable: 0.9 if found.detail > 0.6 and found.inliers > 9 else 0.1
+    )
 
 
 def shift(x: float, y: float) -> np.ndarray:
@@ -259,7 +261,7 @@ def test_without_motions_there_is_nothing() -> None:
 def test_better_pairs_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = copied().copy()
     pixels[10:25, 200:310] = pixels[285:300, 20:130]
-    monkeypatch.setattr(judge, "score", lambda found, *_: min(1.0, 0.5 + found.area / 30000))
+    monkeypatch.setattr(judge, "score", lambda found, _: min(1.0, 0.5 + found.area / 30000))
     small = np.float32([[x, y] for x in range(30, 125, 5) for y in (289, 292, 295)])
     one = Hypothesis(shift(180, -275), small, small + np.float32([180, -275]), "field")
     scores = [pair.score for pair in verified(seen(pixels), [one, seeded(MOTION)], CONFIG).pairs]
@@ -274,7 +276,7 @@ def test_weak_pairs_are_told_where_asked_for_and_make_no_sure_one_worse(
     """Of two weak motions one is about the region of a sure pair, the other about another."""
     pixels = copied().copy()
     pixels[10:25, 200:310] = pixels[285:300, 20:130]
-    monkeypatch.setattr(judge, "score", lambda found, *_: 0.9 if found.area > 5000 else 0.4)
+    monkeypatch.setattr(judge, "score", lambda found, _: 0.9 if found.area > 5000 else 0.4)
     seeds = np.float32([[x, y] for x in range(30, 125, 5) for y in (289, 292, 295)])
     other = Hypothesis(shift(180, -275), seeds, seeds + np.float32([180, -275]), "field")
     (sure,) = verified(seen(pixels), [seeded(MOTION)], CONFIG).pairs

@@ -228,7 +228,7 @@ def test_other_places_that_fit_as_well_are_a_reason(monkeypatch: pytest.MonkeyPa
 def test_a_low_score_is_a_reason(monkeypatch: pytest.MonkeyPatch, sure: float) -> None:
     monkeypatch.setattr(judge, "score", lambda *_: sure)
     one_line(judged(copied(), COPY))
-    monkeypatch.setattr(judge, "score", lambda _, fit, *__: 0.9 if fit == chance.PERFECT else sure)
+    monkeypatch.setattr(judge, "score", lambda _, fit: 0.9 if fit == chance.PERFECT else sure)
     monkeypatch.setattr(chance, "of", lambda *_: replace(AMONG, probable=1e-3))
     one_line(judged(copied(), COPY), "score")
 
@@ -244,7 +244,7 @@ AMONG = chance.Fit(1e-6, 0.9, 0.4, 0.2)
 
 
 def test_the_trees_are_of_the_features_and_the_other_way_round() -> None:
-    values = judge.features(measured(), AMONG, 0.0)
+    values = judge.features(measured(), AMONG)
     assert tuple(values) == judge.fitted().features
     assert {*judge.SURER, *judge.LESS_SURE} <= set(values)
     assert all(np.isfinite(value) for value in values.values())
@@ -261,22 +261,22 @@ def test_a_score_is_a_probability_and_a_better_fit_never_lowers_it() -> None:
     found = measured()
     fits = [chance.Fit(p, h, b, t) for p, h, b, t in
             ((1.0, 0.2, 0.2, 0.1), (1e-3, 0.4, 0.2, 0.1), (1e-9, 0.8, 0.2, 0.1), (0.0, 0.9, 0.1, 0.0))]  # fmt: skip
-    scores = [judge.score(found, fit, 0.0) for fit in (*fits, chance.PERFECT)]
+    scores = [judge.score(found, fit) for fit in (*fits, chance.PERFECT)]
     assert scores == sorted(scores)
     assert all(0 <= value <= 1 for value in scores)
 
 
 @pytest.mark.parametrize("name", [*judge.SURER, *judge.LESS_SURE])
 def test_the_trees_go_one_way_where_more_can_speak_for_one_side_only(name: str) -> None:
-    values = judge.features(measured(), AMONG, 0.0)
+    values = judge.features(measured(), AMONG)
     logits = [judge.fitted().logit(values | {name: value}) for value in np.linspace(-6, 6, 60)]
     assert logits == sorted(logits, reverse=name in judge.LESS_SURE)
 
 
 def test_features_stay_finite_for_the_faintest_region() -> None:
     flat = replace(measured(), energy=0.0, inliers=0, area=1)
-    assert all(np.isfinite(value) for value in judge.features(flat, chance.PERFECT, 0.0).values())
-    assert 0 <= judge.score(flat, chance.Fit(1.0, 0.0, 1.0, 1.0), 0.0) <= 1
+    assert all(np.isfinite(value) for value in judge.features(flat, chance.PERFECT).values())
+    assert 0 <= judge.score(flat, chance.Fit(1.0, 0.0, 1.0, 1.0)) <= 1
 
 
 @pytest.mark.parametrize("shape", ["frame", "disc"])
