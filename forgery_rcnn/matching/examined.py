@@ -53,7 +53,7 @@ def examine(path: Path, name: str, config: MatchingConfig, per_panel: int, finde
         notes.append(f"searched at {config.max_side} of its {max(figure.size)} px")
     if figure.compression >= COARSE:
         quality = compression.quality(figure.compression)
-        notes.append(f"compressed as by JPEG of quality {quality}: copies of faint detail may be missed")
+        notes.append(f"compressed as by JPEG of quality {quality} or so: copies of faint detail may be missed")
     ignored = rle.runs_of(figure.ignored)
     return Examined(name, figure.size, figure.panels, ignored, finding.pairs, points, tuple(notes))
 

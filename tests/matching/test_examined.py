@@ -1,0 +1,28 @@
+"""What is noted of a file beside its pairs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from forgery_rcnn.matching import examined
+from forgery_rcnn.matching.pairs import Figure, Finding, gray_of
+from forgery_rcnn.matching_config import MatchingConfig
+from tests.matching.planted import noise_texture
+
+
+def nothing(pixels: np.ndarray, config: MatchingConfig) -> Finding:
+    size = pixels.shape[:2]
+    return Finding(Figure(pixels, gray_of(pixels), np.zeros(size, bool), np.array([[0, 0, size[1], size[0]]])), ())
+
+
+@pytest.mark.parametrize(("quality", "noted"), [(95, False), (85, False), (60, True), (40, True)])
+def test_a_coarsely_compressed_file_is_noted(tmp_path: Path, quality: int, noted: bool) -> None:
+    Image.fromarray((60 + 0.5 * noise_texture(3, 0, 320)).astype(np.uint8)).save(tmp_path / "a.jpg", quality=quality)
+    notes = examined.examine(tmp_path / "a.jpg", "a.jpg", MatchingConfig(), 10, nothing).notes
+    told = [int(number) for note in notes for number in re.findall(r"JPEG of quality (\d+) or so", note)]
+    assert told == pytest.approx([quality] * noted, abs=2)
