@@ -53,10 +53,10 @@ def _step(sizes: np.ndarray) -> int:
     return int(STEPS[at])
 
 
-def quality(scale: float) -> int:
+def quality(coarser: float) -> int:
     """What `scale` tells, above 0 -> libjpeg's quality of that table.
 
     >>> quality(0.4), quality(1.0), quality(2.5)
     (80, 50, 20)
     """
-    return round(100 - 50 * scale if scale <= 1 else 50 / scale)
+    return round(100 - 50 * coarser if coarser <= 1 else 50 / coarser)
