@@ -51,8 +51,10 @@ def examine(path: Path, name: str, config: MatchingConfig, per_panel: int, finde
     points = tuple(library.features(figure, box, per_panel, config.max_side) for box in figure.panels)
     if max(figure.size) > config.max_side:
         notes.append(f"searched at {config.max_side} of its {max(figure.size)} px")
-    if figure.compression >= COARSE:
-        quality = compression.quality(figure.compression)
+    # Of the file's own pixels: a finding's figure may have been painted over.
+    coarse = compression.scale(gray_of(picture.pixels))
+    if coarse >= COARSE:
+        quality = compression.quality(coarse)
         notes.append(f"compressed as by JPEG of quality {quality} or so: copies of faint detail may be missed")
     ignored = rle.runs_of(figure.ignored)
     return Examined(name, figure.size, figure.panels, ignored, finding.pairs, points, tuple(notes))

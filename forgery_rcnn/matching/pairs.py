@@ -15,7 +15,6 @@ import numpy as np
 
 from forgery_rcnn import rle
 from forgery_rcnn.instances import Instances
-from forgery_rcnn.matching import compression
 
 FoundBy = Literal["keypoints", "field", "correlation", "panels"]
 GRAIN = (0.8, 2.5)  # px, Gaussian sigmas: what is finer is taken for grain; the neighbourhood that its power is of
@@ -50,11 +49,6 @@ class Figure:
         if not power.size:
             return 0.0
         return float(np.quantile(power[:: max(1, power.size // 200_000)], 0.05)) / GRAIN_SHARE
-
-    @cached_property
-    def compression(self) -> float:
-        """How coarsely it was saved as JPEG, see compression.scale; 0 = it was not, as far as can be seen."""
-        return compression.scale(gray_of(self.pixels))
 
 
 def gray_of(pixels: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from forgery_rcnn.matching import compression
-from forgery_rcnn.matching.pairs import Figure, gray_of
+from forgery_rcnn.matching.pairs import gray_of
 from tests.matching.planted import noise_texture
 
 QUALITIES = (30, 50, 60, 70, 80, 90)
@@ -45,11 +45,3 @@ def test_a_picture_with_few_or_no_blocks_shows_none(size: tuple[int, int]) -> No
 @pytest.mark.parametrize("level", [0, 255])
 def test_an_empty_picture_shows_none(level: int) -> None:
     assert compression.scale(np.full((64, 64), level, np.float32)) == 0
-
-
-def test_a_figure_tells_it_of_its_pixels_whatever_was_painted_over() -> None:
-    pixels = saved(scene(), 70)
-    figure = Figure(
-        pixels, np.zeros(pixels.shape[:2], np.float32), np.zeros(pixels.shape[:2], bool), np.array([[0, 0, 320, 320]])
-    )
-    assert compression.quality(figure.compression) == pytest.approx(70, abs=4)
