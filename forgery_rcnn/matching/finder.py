@@ -49,8 +49,9 @@ def seen(pixels: np.ndarray) -> Figure:
 
 
 def undrawn(figure: Figure) -> tuple[Figure, np.ndarray]:
-    """-> the figure with what was drawn over its pictures painted over in `gray`, and (H, W) bool, where that was."""
-    drawn = painting.drawn(figure.gray, figure.ignored)
+    """-> the figure with what was drawn over its pictures and the gutters between them painted over in `gray`, and (H, W) bool,
+    where that was."""
+    drawn = painting.drawn(figure.gray, figure.ignored, figure.panels)
     return replace(figure, gray=painting.painted_over(figure.gray, drawn)), drawn
 
 

@@ -35,6 +35,8 @@ THICKEST, HEAD = (
 LEAST_THICK, LEAST_HEAD = 9, 14  # pixels
 NEAR, FAR = 2, 6  # pixels out from a stroke: its edge must be over at the first, its ground begin before the second
 CONTRAST = 50  # levels between ink and ground; less is no reading matter
+SHARPEST = 180  # levels that no microscope rises within NEAR pixels
+RAGGED = 10.0  # levels in the mean that JPEG may have put the pixels of such a stroke off
 WIDE_SIDE, WIDE_LEVELS = 15, 1.0  # the same for what is masked: JPEG makes single blocks of a smooth ground flat
 MOST_TEXT = 0.2  # of a panel; line art and masks of cells have more, all over
 LABEL = 0.92  # of a panel is ink or flat: its name, a scale, a page of text
@@ -146,11 +148,15 @@ def _pure(planes: Planes) -> np.ndarray:
 
 
 def _is_drawn(found: Strokes, size: int) -> np.ndarray:
-    """-> (N + 1,) bool: of one colour all over, whichever it is, and with an outline that is sharp."""
+    """-> (N + 1,) bool: of one colour all over, whichever it is, and with an outline that is sharp; the sharpest may be thick and, by
+    coarse JPEG, uneven: an arrow."""
     most = max(LEAST_MOST_INK, MOST_INK * size)
-    fit = (found.area >= LEAST_INK) & (found.area <= most) & (found.own >= 0.3) & (found.deviation <= UNEVEN)
-    fit &= _is_line(found)
-    return fit & (found.near >= 2 * CONTRAST) & (found.near >= 0.9 * found.far)
+    fit = (found.area >= LEAST_INK) & (found.area <= most) & (found.own >= 0.3)
+    line = (
+        _is_line(found) & (found.deviation <= UNEVEN) & (found.near >= 2 * CONTRAST) & (found.near >= 0.9 * found.far)
+    )
+    arrow = (found.deviation <= RAGGED) & (found.near >= SHARPEST) & (found.near >= 0.93 * found.far)
+    return fit & (line | arrow)
 
 
 def _is_pure_ink(found: Strokes, size: int) -> np.ndarray:

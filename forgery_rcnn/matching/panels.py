@@ -151,14 +151,20 @@ def _parts(run: Run, shares: np.ndarray, own: bool) -> bool:
 
 
 def _edge(window: np.ndarray, paper: Paper, at: int, step: int) -> float:
-    """(h, w) float32 -> share of row `at`, and of those behind it, that leaves the paper at once, as a picture's edge does."""
+    """(h, w) float32 -> share of row `at`, and of those behind it, that leaves the paper at once, as a picture's edge does.
+
+    Grey that ends at a white page is no paper but a picture's ground, a blot's for example.
+    """
     behind = [at + step * n for n in range(7)]
     if not 0 <= behind[-1] < window.shape[0]:
         return 0.0
     off = np.abs(window[behind] - paper.level)
     near, far = off[0:3].max(axis=0), off[3:7].mean(axis=0)
     # What fades into the paper, as cells and bands do, has not come far within three pixels.
-    return float(np.mean((near > 1.5 * paper.off) & (far > 1.5 * paper.off) & (near >= 0.4 * far)))
+    ends = (near > 1.5 * paper.off) & (far > 1.5 * paper.off) & (near >= 0.4 * far)
+    if LOOSE < paper.level < 255 - 2 * LOOSE:
+        ends &= window[behind[3:7]].min(axis=0) < 255 - LOOSE
+    return float(np.mean(ends))
 
 
 def _is_panel(gray: np.ndarray, papers: Sequence[Paper], box: Box) -> bool:

@@ -98,3 +98,15 @@ def test_small_images(size: tuple[int, int]) -> None:
 def test_grey_array_is_refused() -> None:
     with pytest.raises(InputError, match="RGB"):
         furniture.mask(np.zeros((10, 10), np.uint8), np.array([[0, 0, 10, 10]]))
+
+
+@pytest.mark.parametrize("colour", [(255, 235, 0), (255, 255, 255), (0, 255, 80)])
+def test_thick_arrows_are_ink_after_jpeg(colour: tuple[int, int, int]) -> None:
+    """Two arrows have the same outline: left in, one is a copy of the other."""
+    large = cv2.resize(cells(3), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    canvas, opaque = stamped(large // 2, drawn.arrow(60, 0.7), colour)
+    code = cv2.imencode(".jpg", canvas[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+    canvas = np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])
+    found = furniture.ink(canvas)
+    assert found[opaque].mean() > 0.9
+    assert found[~cv2.dilate(opaque.astype(np.uint8), np.ones((25, 25), np.uint8)).astype(bool)].mean() < 0.001
