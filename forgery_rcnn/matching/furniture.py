@@ -35,8 +35,11 @@ THICKEST, HEAD = (
 LEAST_THICK, LEAST_HEAD = 9, 14  # pixels
 NEAR, FAR = 2, 6  # pixels out from a stroke: its edge must be over at the first, its ground begin before the second
 CONTRAST = 50  # levels between ink and ground; less is no reading matter
-SHARPEST = 180  # levels that no microscope rises within NEAR pixels
-RAGGED = 10.0  # levels in the mean that JPEG may have put the pixels of such a stroke off
+SHARPEST, TINTED = (
+    180,
+    100,
+)  # levels that no stain rises within NEAR pixels, and between the channels of what is coloured
+RAGGED = 10.0  # levels in the mean that JPEG, which stores colours at half the size, may have put the pixels of such a stroke off
 WIDE_SIDE, WIDE_LEVELS = 15, 1.0  # the same for what is masked: JPEG makes single blocks of a smooth ground flat
 MOST_TEXT = 0.2  # of a panel; line art and masks of cells have more, all over
 LABEL = 0.92  # of a panel is ink or flat: its name, a scale, a page of text
@@ -57,7 +60,7 @@ class Strokes(NamedTuple):
     at, number: (K,) their pixels, counted row by row, and the component of each, 1..N; the rest (N + 1,) float64, of 0 unused.
     area: pixels; own: share of them within OWN levels of the component's colour; same: within SAME, as a share of those within
     CORE; deviation: mean levels of those; thick: pixels from its outline to its middle at most; near, far: mean levels between
-    the colour and what lies NEAR and FAR pixels outside.
+    the colour and what lies NEAR and FAR pixels outside; tint: levels between the colour's channels, 0 for grey.
     """
 
     at: np.ndarray
@@ -69,6 +72,7 @@ class Strokes(NamedTuple):
     thick: np.ndarray
     near: np.ndarray
     far: np.ndarray
+    tint: np.ndarray
 
 
 def mask(pixels: np.ndarray, panels: np.ndarray) -> np.ndarray:
@@ -148,14 +152,15 @@ def _pure(planes: Planes) -> np.ndarray:
 
 
 def _is_drawn(found: Strokes, size: int) -> np.ndarray:
-    """-> (N + 1,) bool: of one colour all over, whichever it is, and with an outline that is sharp; the sharpest may be thick and, by
-    coarse JPEG, uneven: an arrow."""
+    """-> (N + 1,) bool: of one colour all over, whichever it is, and with an outline that is sharp; what is coloured may be thick, and
+    uneven by JPEG, where it is sharper than any stain: an arrow."""
     most = max(LEAST_MOST_INK, MOST_INK * size)
     fit = (found.area >= LEAST_INK) & (found.area <= most) & (found.own >= 0.3)
     line = (
         _is_line(found) & (found.deviation <= UNEVEN) & (found.near >= 2 * CONTRAST) & (found.near >= 0.9 * found.far)
     )
-    arrow = (found.deviation <= RAGGED) & (found.near >= SHARPEST) & (found.near >= 0.93 * found.far)
+    arrow = (found.tint >= TINTED) & (found.deviation <= RAGGED)
+    arrow &= (found.near >= SHARPEST) & (found.near >= 0.93 * found.far)
     return fit & (line | arrow)
 
 
@@ -197,7 +202,8 @@ def _strokes(planes: Planes, rise: np.ndarray, candidates: np.ndarray) -> Stroke
     near, far = _contrasts(planes, labels, colour)
     thick = np.zeros(count, np.float32)
     np.maximum.at(thick, number, cv2.distanceTransform((labels > 0).view(np.uint8), cv2.DIST_C, 3).ravel()[at])
-    return Strokes(at, number, area, own / area, same / np.maximum(core, 1), deviation, thick, near, far)
+    tint = reduce(np.maximum, colour) - reduce(np.minimum, colour)
+    return Strokes(at, number, area, own / area, same / np.maximum(core, 1), deviation, thick, near, far, tint)
 
 
 def _off(colours: Planes, colour: Planes, number: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ def test_grey_array_is_refused() -> None:
 
 
 @pytest.mark.parametrize("colour", [(255, 235, 0), (255, 255, 255), (0, 255, 80)])
-def test_thick_arrows_are_ink_after_jpeg(colour: tuple[int, int, int]) -> None:
+def test_thick_coloured_arrows_are_ink_after_jpeg(colour: tuple[int, int, int]) -> None:
     """Two arrows have the same outline: left in, one is a copy of the other."""
     large = cv2.resize(cells(3), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
     canvas, opaque = stamped(large // 2, drawn.arrow(60, 0.7), colour)
@@ -110,3 +110,12 @@ def test_thick_arrows_are_ink_after_jpeg(colour: tuple[int, int, int]) -> None:
     found = furniture.ink(canvas)
     assert found[opaque].mean() > 0.9
     assert found[~cv2.dilate(opaque.astype(np.uint8), np.ones((25, 25), np.uint8)).astype(bool)].mean() < 0.001
+
+
+def test_grains_that_are_black_and_sharp_are_no_ink() -> None:
+    """Painted over, their rims would be copies of each other."""
+    rng, pixels = np.random.default_rng(2), np.full((700, 900, 3), 225, np.uint8)
+    for x, y, radius in zip(rng.integers(20, 880, 90), rng.integers(20, 680, 90), rng.integers(5, 13, 90), strict=True):
+        cv2.circle(pixels, (int(x), int(y)), int(radius), (22, 22, 22), -1, cv2.LINE_AA)
+    pixels = cv2.GaussianBlur(pixels, (0, 0), 0.8).astype(np.float32) + rng.normal(0, 6, pixels.shape[:2])[..., None]
+    assert furniture.ink(np.clip(pixels, 0, 255).astype(np.uint8)).mean() < 0.01
