@@ -35,10 +35,8 @@ THICKEST, HEAD = (
 LEAST_THICK, LEAST_HEAD = 9, 14  # pixels
 NEAR, FAR = 2, 6  # pixels out from a stroke: its edge must be over at the first, its ground begin before the second
 CONTRAST = 50  # levels between ink and ground; less is no reading matter
-SHARPEST, TINTED = (
-    180,
-    100,
-)  # levels that no stain rises within NEAR pixels, and between the channels of what is coloured
+SHARPEST = 180  # levels that no stain rises within NEAR pixels
+TINTED = 100  # levels between the channels of what is coloured
 RAGGED = 10.0  # levels in the mean that JPEG, which stores colours at half the size, may have put the pixels of such a stroke off
 WIDE_SIDE, WIDE_LEVELS = 15, 1.0  # the same for what is masked: JPEG makes single blocks of a smooth ground flat
 MOST_TEXT = 0.2  # of a panel; line art and masks of cells have more, all over

@@ -15,22 +15,23 @@ SOFT = 8  # px of a gutter beside a picture that JPEG makes uneven: a block
 def drawn(gray: np.ndarray, ignored: np.ndarray, panels: np.ndarray) -> np.ndarray:
     """(H, W) float32 in 0..255, (H, W) bool as `furniture.mask` gives, (P, 4) int64 x0 y0 x1 y1 -> (H, W) bool, what was drawn over
     pictures, without flat areas in them, which may be pictures, and the gutters."""
-    return _strokes(gray, ignored) | _gutters(gray, panels)
+    flat = furniture.flat(gray)
+    return _strokes(flat, ignored) | _gutters(flat, panels)
 
 
-def _gutters(gray: np.ndarray, panels: np.ndarray) -> np.ndarray:
+def _gutters(flat: np.ndarray, panels: np.ndarray) -> np.ndarray:
     """What is flat between panels, up to them. Where a picture ends is a step as strong as anything that it shows, and alike all
     along: with it in a region, the region fits wherever it is moved along the step."""
-    outside = np.ones(gray.shape, bool)
+    outside = np.ones(flat.shape, bool)
     for x0, y0, x1, y1 in panels.tolist():
         outside[y0:y1, x0:x1] = False
     if not outside.any():
         return outside
-    return outside & (cv2.dilate(furniture.flat(gray).view(np.uint8), np.ones((2 * SOFT + 1,) * 2, np.uint8)) > 0)
+    return outside & (cv2.dilate(flat.view(np.uint8), np.ones((2 * SOFT + 1,) * 2, np.uint8)) > 0)
 
 
-def _strokes(gray: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    found = (ignored & ~furniture.flat(gray)).astype(np.uint8)
+def _strokes(flat: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    found = (ignored & ~flat).astype(np.uint8)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THICKEST, THICKEST))
     # An arrow's inside is flat too, but lies between its outlines.
     return (cv2.morphologyEx(found, cv2.MORPH_CLOSE, disc) > 0) & ignored
