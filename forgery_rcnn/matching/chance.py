@@ -20,7 +20,8 @@ LEAST_PLACES, HALVINGS = (
 )  # fewer say nothing; then the middle of the region is laid around, and the middle of that
 NEEDLE = 5  # px around a peak that count as the same place
 COPIES = 4  # places that may fit as well: a region may have been copied more than once; a pattern fits at more
-FILTERED = 16  # px, at least what the blurs of BAND reach
+FILTERED = 20  # px, at least what the blurs of BAND and of local contrast reach
+FLOOR = 0.5  # levels squared, added to the local variance: rounding is not raised to structure
 AS_WELL = 0.95  # of the correlation at the place itself: fits as well
 GRAIN = 6.0  # px: places nearer together than an area of this are one, for fine detail
 TAIL = 0.01  # share of places, the best ones, that tell how fast the fit falls off
@@ -91,7 +92,7 @@ def placed(
     wide = (box[0] - AROUND, box[1] - AROUND, box[2] + AROUND, box[3] + AROUND)
     scene, known = _brought(gray, matrix, wide)
     first = _banded(gray, box)
-    field = correlations(agreement.band(scene, *BAND), known, first, mask)
+    field = correlations(evened(scene), known, first, mask)
     score = float(field[AROUND, AROUND])
     itself = _itself(matrix, box, wide)
     _blot(field, AROUND, AROUND)
@@ -119,9 +120,9 @@ def _itself(matrix: np.ndarray, box: agreement.Box, wide: agreement.Box) -> tupl
 
 
 def _banded(gray: np.ndarray, box: agreement.Box) -> np.ndarray:
-    """-> (h, w) float32, BAND of what lies in a box of the image; only that and what its filters reach is filtered."""
+    """-> (h, w) float32, what lies in a box of the image, evened; only that and what its filters reach is filtered."""
     (left, top), (right, bottom) = np.maximum(np.array(box[:2]) - FILTERED, 0), np.array(box[2:]) + FILTERED
-    band = agreement.band(gray[top:bottom, left:right], *BAND)
+    band = evened(gray[top:bottom, left:right])
     return band[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
 
 
@@ -136,6 +137,13 @@ def _brought(gray: np.ndarray, matrix: np.ndarray, box: agreement.Box) -> tuple[
     )
     corners = cv2.warpAffine(np.ones(gray.shape, np.uint8), local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST)
     return scene, corners > 0
+
+
+def evened(gray: np.ndarray) -> np.ndarray:
+    """(h, w) float32 -> (h, w) float32, its BAND with the same contrast everywhere. An outline would outweigh all grain beside it, and
+    fit wherever the region is moved along it, or onto the next band of a blot; the grain fits at the copy alone."""
+    band = agreement.band(gray, *BAND)
+    return band / np.sqrt(agreement.local(band * band) + FLOOR)
 
 
 def correlations(scene: np.ndarray, known: np.ndarray, first: np.ndarray, mask: np.ndarray) -> np.ndarray:

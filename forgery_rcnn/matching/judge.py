@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import chance, motions, origin, verify
+from forgery_rcnn.matching import chance, origin, verify
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair, parts_of
 from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
@@ -27,10 +27,9 @@ CHANNELS = 12.0  # levels of tint from which two panels show different stains
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
 SAME_PLACE = 0.05  # of a panel's diagonal
 UPRIGHT = 3.0  # degrees at most
-STILL, AXIS = (
-    6.0,
-    0.25,
-)  # px a motion moves what it leaves in place; least share of a region's extent along a mirror's axis
+STILL = 6.0  # px between two sides that meet, and that a motion made twice may move
+AXIS = 0.25  # least share of a region's extent along which it meets its other side
+EXACT, GRAINY = 1.0, 0.5  # Fisher's z in the finest band; levels, in the quietest quarter of a region
 INSET = {"scale": 1.4, "fill": 0.9}  # least enlargement, least share of its frame that the hull fills
 SURER = ("detail", "log_area", "log_inliers", "fine", "middle", "form", "here", "margin", "margin_typical")
 LESS_SURE = (
@@ -123,7 +122,7 @@ def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
         return "an upright frame that shows a part of the figure enlarged: an inset"
     first, second = _panels(figure, found)
     if first == second and _is_symmetric(found):
-        return "mirrored about an axis at which its two sides meet: a symmetric object"
+        return "mirrored, or turned by half a turn, onto what it meets there: a symmetric object"
     if first != second and _same_place(figure, (first, second), found):
         differ = found.compared
         if differ.tint > CHANNELS:
@@ -143,14 +142,31 @@ def _is_inset(found: Measured) -> bool:
 
 
 def _is_symmetric(found: Measured) -> bool:
-    """Whether a mirrored motion leaves in place where its sides meet: halves of one object. A copy would lie elsewhere."""
-    grown = found.grown
-    if not parts_of(grown.matrix).mirrored:
+    """Whether a mirror, or half a turn, leaves its two sides where they meet: halves of one object, or of a power spectrum. A copy
+    lies elsewhere, or shares its grain, which only spectra do as well, and matrices about their diagonal."""
+    parts = parts_of(found.grown.matrix)
+    if not (parts.mirrored or abs(parts.turn) > 180 - UPRIGHT) or verify.return_error(found.grown) > STILL:
         return False
-    y, x = np.nonzero(grown.mask)
-    points = np.stack([x, y], axis=1) + np.array(grown.corner, float)
-    still = points[np.linalg.norm(motions.moved(grown.matrix, points) - points, axis=1) < STILL]
-    return len(still) > 0 and bool(np.hypot(*np.ptp(still, axis=0)) >= AXIS * np.hypot(*np.ptp(points, axis=0)))
+    meeting, extent = _meeting(found), np.ptp(np.argwhere(found.grown.mask), axis=0)
+    if not len(meeting) or np.hypot(*np.ptp(meeting, axis=0)) < AXIS * np.hypot(*extent):
+        return False
+    upright = min(abs(parts.turn), 180 - abs(parts.turn)) < UPRIGHT
+    return not (parts.mirrored and upright and _is_exact(found))
+
+
+def _meeting(found: Measured) -> np.ndarray:
+    """-> (K, 2) x y, pixels of the second region within STILL / 2 of the first."""
+    reach = int(STILL / 2)
+    near = cv2.dilate(np.pad(found.grown.mask, reach).astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8))
+    at = np.argwhere(found.second)[:, ::-1] + np.array(found.second_corner) - np.array(found.grown.corner) + reach
+    at = at[((at >= 0) & (at < near.shape[::-1])).all(axis=1)]
+    return at[near[at[:, 1], at[:, 0]] > 0]
+
+
+def _is_exact(found: Measured) -> bool:
+    """Whether the two sides have grain, and the same: where there is none all is the same."""
+    seen = found.grown.agreement
+    return found.compared.fine >= EXACT and bool(np.quantile(seen.energy[found.grown.mask], 0.25) >= GRAINY)
 
 
 def _pair(figure: Figure, hypothesis: Hypothesis, found: Measured, probable: float, sure: float) -> Pair:
