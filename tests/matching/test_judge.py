@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import chance, judge, verify
+from forgery_rcnn.matching import chance, excuses, judge, verify
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair, gray_of
 from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
@@ -180,6 +180,24 @@ def test_a_whole_panel_shown_twice_and_recompressed_is_not_excused() -> None:
     assert isinstance(looked_into(figure, hypothesis(ONTO, GRID)), Measured)
 
 
+@pytest.mark.parametrize(
+    ("side", "moved", "same", "excused"),
+    [(40, 0, False, True), (40, 12, False, False), (90, 0, False, False), (40, 0, True, False)],
+)
+def test_a_logo_at_the_same_place_of_two_panels_is_excused(side: int, moved: int, same: bool, excused: bool) -> None:
+    """But not elsewhere in the panel, nor where it is more than a logo, nor where the panels are the same around it too."""
+    first, second = panel(0), panel(0 if same else 1)
+    if same:
+        second = np.clip(second + np.random.default_rng(0).normal(0, 9, second.shape), 0, 255).astype(np.uint8)
+    second[20 + moved : 20 + moved + side, 30 + moved : 30 + moved + side] = first[20 : 20 + side, 30 : 30 + side]
+    seeds = np.float32([[x, y] for x in range(34, 30 + side, 5) for y in range(24, 20 + side, 5)])
+    told = looked_into(two(first, second), hypothesis(shift(OFF + moved, moved), seeds))
+    if excused:
+        one_line(told, "drawn over both")
+    else:
+        assert isinstance(told, Measured), told
+
+
 HOW = {"mirrored": (np.diag([-1.0, 1.0]), 0), "turned": (-np.eye(2), HEIGHT - 1)}
 
 
@@ -286,10 +304,10 @@ def test_an_enlarged_inset_is_no_forgery_but_an_enlarged_blob_may_be(shape: str)
     second = np.ones((100, 120), bool) if shape == "frame" else disc(100)
     second[40:50, 40:60] = False  # holes do not matter
     enlarged = replace(found, grown=replace(found.grown, matrix=matrix), second=second)
-    assert judge._is_inset(enlarged) == (shape == "frame")
+    assert excuses._is_inset(enlarged) == (shape == "frame")
     turned = np.array([[0, -1.8, 200], [1.8, 0, 30]])
     for other in (turned, shift(20, 30)):
-        assert not judge._is_inset(replace(enlarged, grown=replace(found.grown, matrix=other)))
+        assert not excuses._is_inset(replace(enlarged, grown=replace(found.grown, matrix=other)))
 
 
 @pytest.mark.parametrize(("gap", "noise"), [(0, 0), (0, 12), (60, 0), (60, 12)])
@@ -332,6 +350,27 @@ def alone(pixels: np.ndarray) -> Figure:
     """One panel, nothing ignored."""
     height, width = pixels.shape[:2]
     return Figure(pixels, gray_of(pixels), np.zeros((height, width), bool), np.array([[0, 0, width, height]]))
+
+
+@pytest.mark.parametrize(("grain", "blur", "excused"), [(0, 0, True), (3, 0, False), (0, 4, False)])
+def test_a_box_that_a_program_drew_twice_is_excused_but_not_what_has_grain_or_soft_edges(
+    grain: float, blur: float, excused: bool
+) -> None:
+    box = np.repeat(np.linspace(90, 220, 80)[:, None], 140, axis=1)
+    box[::16, 20:120] = 20
+    box = np.pad(box, 30, constant_values=255)
+    box = cv2.GaussianBlur(box, (0, 0), blur) if blur else box
+    rows, columns = box.shape
+    box += np.random.default_rng(0).normal(0, grain, box.shape)
+    page = np.full((rows + 60, 2 * columns), 255.0)
+    page[30 : 30 + rows] = np.hstack([box, box])
+    pixels = np.repeat(np.round(page).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    seeds = np.float32([[x, y] for x in range(40, 160, 10) for y in range(70, 130, 10)])
+    told = looked_into(alone(pixels), hypothesis(shift(columns, 0), seeds))
+    if excused:
+        one_line(told, "drawn again")
+    else:
+        assert isinstance(told, Measured), told
 
 
 def disc(side: int) -> np.ndarray:

@@ -44,7 +44,7 @@ def test_copies_of_rich_regions_are_found() -> None:
 def test_copies_of_smooth_regions_are_found() -> None:
     """Noise added afterwards, and blots under JPEG, are what is missed (docs/lab.md)."""
     scores = scored(SMOOTH)
-    assert good_share(scores) >= 0.7, poor(scores)
+    assert good_share(scores) >= 0.6, poor(scores)
 
 
 def test_the_motion_is_the_one_that_was_made() -> None:
