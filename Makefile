@@ -44,7 +44,7 @@ reproduce: corpus
 	$(PY) edarnn.py fit --weights $(RUN) $(ON) --false-alarms 0.05
 	$(PY) edarnn.py decide --weights $(RUN) $(ON) --false-alarms 0.05
 	$(PY) edarnn.py ship --weights $(RUN) $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
-	$(PY) edarnn.py fusion --weights pretrained_final $(ON) --false-alarms 0.03 --out $(RUN)-fusion
+	$(PY) edarnn.py fusion --weights pretrained_final $(ON) --false-alarms 0.02 --out $(RUN)-fusion
 	$(PY) edarnn.py ship --weights $(RUN)-fusion $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
 	for name in pretrained_final fusion; do \
 	  $(PY) scoring.py --weights $$name $(ON) --split held_out --out $(RUN)/report/$$name && \
