@@ -7,28 +7,35 @@ import cv2
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import agreement, verify
+from forgery_rcnn.matching import agreement, motions, verify
 from forgery_rcnn.matching.pairs import Figure, gray_of, parts_of
+from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Measured
 
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
 SAME_PLACE = 0.05  # of a panel's diagonal
-OVERLAID = {
-    "px": 3.0,
-    "share": 0.1,
-    "alike": 0.5,
-}  # off the same place; of the panel; what the panels share around it, at most
+OVERLAID = {"px": 3.0, "share": 0.1, "alike": 0.5, "margin": 4}
+"""Pixels off the same place; of the panel; what the panels share around it, at most; pixels around it that do not count."""
 UPRIGHT = 3.0  # degrees at most
-STILL = 6.0  # px between two sides that meet, and that a motion made twice may move
+SAME_SIZE = 0.05  # off a scale of 1
+RETURN = 6.0  # px that a motion made twice may move
+MEET = 3  # px between two sides that meet
 AXIS = 0.25  # least share of a region's extent along which it meets its other side
-EXACT, GRAINY = 1.0, 0.5  # Fisher's z in the finest band; levels, in the quietest quarter of a region
+ONTO_ITSELF = 0.02  # of a panel's diagonal: between a corner that the motion brings and the one that is there
+PEAK = 0.99  # share of a spectrum that is no lighter than its middle
+EXACT, GRAINY = (
+    1.0,
+    0.5,
+)  # Fisher's z in the finest band; levels of detail in the quietest quarter of what shows anything
 INSET = {"scale": 1.4, "fill": 0.9}  # least enlargement, least share of its frame that the hull fills
-STEP, EVEN = 50, 30  # levels within SIDE pixels: an edge, at most; no edge
-SIDE, CLEAR = 7, 5  # pixels; from an edge, where grain is looked for
+SIDE = 7  # px, across what is looked at for an edge
+EDGE, NO_EDGE, SHARP = 50, 30, 0.75  # levels there at least, at most; share of them within 3 pixels
+CLEAR = 5  # px from an edge, where grain is looked for
 DRAWN = {"edges": 0.2, "sharp": 0.95, "between": 0.05, "grain": 0.6}
-"""Of a region's pixels: beside edges, and far from them; of the edges, within a pixel or two; levels, far from them."""
-PAPER = {"white": 240, "share": 0.2, "levels": 6}  # of a figure with drawings, is so white and even
+"""Of a region's pixels: beside edges, and far from them; of the edges, sharp ones; levels, far from them."""
+PAPER = {"white": 240, "even": 6, "share": 0.2, "around": 0.5}
+"""Levels, and levels within 5 pixels; least share, of a region's frame widened by so much of its sides, and of 20 px at least."""
 
 
 def of(figure: Figure, found: Measured) -> str | None:
@@ -36,7 +43,7 @@ def of(figure: Figure, found: Measured) -> str | None:
     if _is_inset(found):
         return "an upright frame that shows a part of the figure enlarged: an inset"
     first, second = panels_of(figure, found)
-    if first == second and _is_symmetric(found):
+    if first == second and _is_symmetric(figure, first, found):
         return "mirrored, or turned by half a turn, onto what it meets there: a symmetric object"
     if first != second:
         apart = _off_the_same_place(figure, (first, second), found)
@@ -62,8 +69,12 @@ def panels_of(figure: Figure, found: Measured) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def _sides(found: Measured) -> tuple[tuple[np.ndarray, tuple[int, int]], ...]:
-    """-> (h, w) bool and the corner x0 y0 of each region."""
+Side = tuple[np.ndarray, tuple[int, int]]
+"""A region, (h, w) bool, and its corner x0 y0."""
+
+
+def _sides(found: Measured) -> tuple[Side, Side]:
+    """-> both regions."""
     return (found.grown.mask, found.grown.corner), (found.second, found.second_corner)
 
 
@@ -76,80 +87,121 @@ def _is_inset(found: Measured) -> bool:
     return upright and parts.scale >= INSET["scale"] and cv2.contourArea(hull) >= INSET["fill"] * width * height
 
 
-def _is_symmetric(found: Measured) -> bool:
-    """Whether a mirror, or half a turn, leaves its two sides where they meet: halves of one object, or of a power spectrum. A copy
-    lies elsewhere, or shares its grain, which only spectra do as well, and matrices about their diagonal."""
+def _is_symmetric(figure: Figure, panel: int, found: Measured) -> bool:
+    """Whether a mirror, or half a turn, leaves its two sides where they meet: halves of one object, whose grain is not the same. Where it
+    is, it was pasted; but not in power spectra and symmetric matrices."""
     parts = parts_of(found.grown.matrix)
-    if not (parts.mirrored or abs(parts.turn) > 180 - UPRIGHT) or verify.return_error(found.grown) > STILL:
+    if not (parts.mirrored or abs(parts.turn) > 180 - UPRIGHT) or verify.return_error(found.grown) > RETURN:
         return False
     meeting, extent = _meeting(found), np.ptp(np.argwhere(found.grown.mask), axis=0)
     if not len(meeting) or np.hypot(*np.ptp(meeting, axis=0)) < AXIS * np.hypot(*extent):
         return False
+    if not _is_exact(found):
+        return True
     upright = min(abs(parts.turn), 180 - abs(parts.turn)) < UPRIGHT
-    return not (parts.mirrored and upright and _is_exact(found))
+    return not (parts.mirrored and upright) and (
+        _is_onto_itself(figure, panel, found) or _is_about_a_peak(figure, found)
+    )
 
 
 def _meeting(found: Measured) -> np.ndarray:
-    """-> (K, 2) x y, pixels of the second region within STILL / 2 of the first."""
-    reach = int(STILL / 2)
-    near = cv2.dilate(np.pad(found.grown.mask, reach).astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8))
-    at = np.argwhere(found.second)[:, ::-1] + np.array(found.second_corner) - np.array(found.grown.corner) + reach
+    """-> (K, 2) x y, pixels of the second region within MEET of the first."""
+    near = cv2.dilate(np.pad(found.grown.mask, MEET).astype(np.uint8), np.ones((2 * MEET + 1,) * 2, np.uint8))
+    at = np.argwhere(found.second)[:, ::-1] + np.array(found.second_corner) - np.array(found.grown.corner) + MEET
     at = at[((at >= 0) & (at < near.shape[::-1])).all(axis=1)]
     return at[near[at[:, 1], at[:, 0]] > 0]
 
 
 def _is_exact(found: Measured) -> bool:
-    """Whether the two sides have grain, and the same: where there is none all is the same."""
-    seen = found.grown.agreement
-    return found.compared.fine >= EXACT and bool(np.quantile(seen.energy[found.grown.mask], 0.25) >= GRAINY)
+    """Whether the sides have the same grain wherever they show anything: where none is all is the same, as on saturated ground."""
+    seen, mask = found.grown.agreement, found.grown.mask
+    shown = seen.energy[mask & (seen.contrast >= FLAT)]
+    return found.compared.fine >= EXACT and len(shown) > 0 and bool(np.quantile(shown, 0.25) >= GRAINY)
+
+
+def _is_onto_itself(figure: Figure, panel: int, found: Measured) -> bool:
+    """Whether the motion carries the panel onto itself: a power spectrum, half a turn about its middle; a matrix, about its diagonal."""
+    x0, y0, x1, y1 = figure.panels[panel].tolist()
+    corners = np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]], float)
+    off = np.linalg.norm(motions.moved(found.grown.matrix, corners)[:, None] - corners, axis=2).min(axis=1)
+    return bool(off.max() <= ONTO_ITSELF * np.hypot(x1 - x0, y1 - y0))
+
+
+def _is_about_a_peak(figure: Figure, found: Measured) -> bool:
+    """Whether the point that the motion leaves in place is the lightest of all: the middle of a power spectrum, wherever that stands."""
+    linear, shift = found.grown.matrix[:, :2], found.grown.matrix[:, 2]
+    if parts_of(found.grown.matrix).mirrored:
+        return False
+    x, y = np.round(np.linalg.solve(np.eye(2) - linear, shift)).astype(int)
+    middle = figure.gray[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+    (left, top), mask = found.grown.corner, found.grown.mask
+    region = figure.gray[top : top + mask.shape[0], left : left + mask.shape[1]][mask]
+    return middle.size > 0 and bool(middle.max() >= np.quantile(region, PEAK))
 
 
 def _off_the_same_place(figure: Figure, panels: tuple[int, int], found: Measured) -> float:
-    """-> px between where the motion takes the corner of one panel and that of the other; without end unless it keeps the panel upright
-    and of one size."""
-    (x0, y0), other = figure.panels[list(panels), :2].astype(float).tolist()
+    """-> px between the middle of the second region and the same place of its panel as that of the first; without end unless the motion
+    keeps the panel upright and of one size."""
     parts = parts_of(found.grown.matrix)
-    upright = abs(parts.turn) < UPRIGHT and abs(parts.scale - 1) < 0.05 and not parts.mirrored
-    return float(np.linalg.norm(found.grown.matrix @ [x0, y0, 1] - other)) if upright else np.inf
+    if abs(parts.turn) >= UPRIGHT or abs(parts.scale - 1) >= SAME_SIZE or parts.mirrored:
+        return np.inf
+    corner, other = figure.panels[list(panels), :2].astype(float)
+    middle = np.argwhere(found.grown.mask)[:, ::-1].mean(axis=0) + found.grown.corner
+    return float(np.linalg.norm(motions.moved(found.grown.matrix, middle[None])[0] - (middle - corner + other)))
 
 
 def _is_overlay(figure: Figure, panel: int, found: Measured) -> bool:
-    """Whether a small region is all that two panels share: a logo, a colour bar of the instrument."""
+    """Whether a small region with sharp edges is all that two panels share: a logo, a colour bar of the instrument."""
     x0, y0, x1, y1 = figure.panels[panel].tolist()
-    if found.area > OVERLAID["share"] * (x1 - x0) * (y1 - y0):
+    if found.area > OVERLAID["share"] * (x1 - x0) * (y1 - y0) or not all(
+        _is_sharp(*_cut(figure, side)[:2]) for side in _sides(found)
+    ):
         return False
     everywhere = np.zeros(figure.size, bool)  # what is flat on one side alone differs
     *sides, rest = agreement.aligned(figure.gray, everywhere, found.grown.matrix, (x0, y0, x1, y1))
     region = rle.mask_of(rle.runs_of(found.grown.mask, figure.size, found.grown.corner), figure.size)[y0:y1, x0:x1]
-    rest &= cv2.dilate(region.astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    rest &= cv2.dilate(region.astype(np.uint8), np.ones((2 * OVERLAID["margin"] + 1,) * 2, np.uint8)) == 0
     a, b = (agreement.band(side, *agreement.FORM)[rest] for side in sides)
     return float((a * b).sum()) < OVERLAID["alike"] * float((a * a + b * b).sum()) / 2
 
 
-def _is_graphic(figure: Figure, side: tuple[np.ndarray, tuple[int, int]]) -> bool:
-    """Whether a region, (h, w) bool at x0 y0, was drawn by a program: what an instrument shows has soft edges, or grain, or no paper."""
+def _is_graphic(figure: Figure, side: Side) -> bool:
+    """Whether a region was drawn by a program: what an instrument shows has soft edges, or grain, or no paper around it."""
+    gray, region, frame = _cut(figure, side)
+    if not _is_sharp(gray, region):
+        return False
+    between = (region > 0) & (cv2.dilate(_spread(gray, SIDE), np.ones((2 * CLEAR + 1,) * 2, np.uint8)) < NO_EDGE)
+    detail = agreement.band(gray, *agreement.DETAIL)
+    grain = np.sqrt(agreement.local(detail * detail))[between]
+    if between.sum() < DRAWN["between"] * region.sum() or np.median(grain) > DRAWN["grain"]:
+        return False
+    around = max(20, round(PAPER["around"] * max(frame[2] - frame[0], frame[3] - frame[1])))
+    gray = _widened(figure, frame, around)[1]
+    return bool(((gray >= PAPER["white"]) & (_spread(gray, 5) <= PAPER["even"])).mean() >= PAPER["share"])
+
+
+def _is_sharp(gray: np.ndarray, region: np.ndarray) -> bool:
+    """(h, w) float32, (h, w) uint8 -> whether there are edges, and all rise within a pixel or two."""
+    wide, thin = _spread(gray, SIDE), cv2.dilate(_spread(gray, 3), np.ones((5, 5), np.uint8))
+    edges = (wide >= EDGE) & (cv2.dilate(region, np.ones((SIDE, SIDE), np.uint8)) > 0)
+    return bool(edges.sum() >= DRAWN["edges"] * region.sum() and (thin >= SHARP * wide)[edges].mean() >= DRAWN["sharp"])
+
+
+def _cut(figure: Figure, side: Side) -> tuple[np.ndarray, np.ndarray, agreement.Box]:
+    """-> (h, w) float32, the levels of a region and SIDE pixels around it, (h, w) uint8, the region, and its frame in the image."""
     mask, (left, top) = side
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = (
-        slice(max(top + rows[0] - SIDE, 0), top + rows[-1] + SIDE),
-        slice(max(left + columns[0] - SIDE, 0), left + columns[-1] + SIDE),
-    )
-    region = rle.mask_of(rle.runs_of(mask, figure.size, (left, top)), figure.size)[box].astype(np.uint8)
-    gray = gray_of(figure.pixels[box])
-    wide, thin = _spread(gray, SIDE), cv2.dilate(_spread(gray, 3), np.ones((CLEAR, CLEAR), np.uint8))
-    edges = (wide >= STEP) & (cv2.dilate(region, np.ones((SIDE, SIDE), np.uint8)) > 0)
-    if edges.sum() < DRAWN["edges"] * region.sum() or (thin[edges] >= 0.75 * wide[edges]).mean() < DRAWN["sharp"]:
-        return False
-    detail = agreement.band(gray, *agreement.DETAIL)
-    between = (region > 0) & (cv2.dilate(wide, np.ones((2 * CLEAR + 1,) * 2, np.uint8)) < EVEN)
-    if (
-        between.sum() < DRAWN["between"] * region.sum()
-        or np.median(np.sqrt(agreement.local(detail * detail))[between]) > DRAWN["grain"]
-    ):
-        return False
-    return bool(
-        ((figure.gray >= PAPER["white"]) & (_spread(figure.gray, 5) <= PAPER["levels"])).mean() >= PAPER["share"]
-    )
+    mask = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], SIDE).astype(np.uint8)
+    x0, y0 = int(left + columns[0]), int(top + rows[0])
+    frame = (x0, y0, x0 + mask.shape[1] - 2 * SIDE, y0 + mask.shape[0] - 2 * SIDE)
+    (left, top), gray = _widened(figure, frame, SIDE)
+    return gray, mask[top - y0 + SIDE :, left - x0 + SIDE :][: gray.shape[0], : gray.shape[1]], frame
+
+
+def _widened(figure: Figure, frame: agreement.Box, by: int) -> tuple[tuple[int, int], np.ndarray]:
+    """-> the corner x0 y0 and the (h, w) float32 levels of a frame widened to each side, as far as the image goes; nothing painted over."""
+    x0, y0 = max(frame[0] - by, 0), max(frame[1] - by, 0)
+    return (x0, y0), gray_of(figure.pixels[y0 : frame[3] + by, x0 : frame[2] + by])
 
 
 def _spread(gray: np.ndarray, side: int) -> np.ndarray:
