@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import agreement, motions, verify
+from forgery_rcnn.matching import agreement, furniture, motions, verify
 from forgery_rcnn.matching.pairs import Figure, gray_of, parts_of
 from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Measured
@@ -24,10 +24,7 @@ MEET = 3  # px between two sides that meet
 AXIS = 0.25  # least share of a region's extent along which it meets its other side
 ONTO_ITSELF = 0.02  # of a panel's diagonal: between a corner that the motion brings and the one that is there
 PEAK = 0.99  # share of a spectrum that is no lighter than its middle
-EXACT, GRAINY = (
-    1.0,
-    0.5,
-)  # Fisher's z in the finest band; levels of detail in the quietest quarter of what shows anything
+EXACT, GRAINY = 1.0, 0.5  # Fisher's z in the finest band; levels in the quietest quarter of what shows anything
 INSET = {"scale": 1.4, "fill": 0.9}  # least enlargement, least share of its frame that the hull fills
 SIDE = 7  # px, across what is looked at for an edge
 EDGE, NO_EDGE, SHARP = 50, 30, 0.75  # levels there at least, at most; share of them within 3 pixels
@@ -98,10 +95,9 @@ def _is_symmetric(figure: Figure, panel: int, found: Measured) -> bool:
         return False
     if not _is_exact(found):
         return True
-    upright = min(abs(parts.turn), 180 - abs(parts.turn)) < UPRIGHT
-    return not (parts.mirrored and upright) and (
-        _is_onto_itself(figure, panel, found) or _is_about_a_peak(figure, found)
-    )
+    if parts.mirrored and min(abs(parts.turn), 180 - abs(parts.turn)) < UPRIGHT:
+        return False
+    return _is_onto_itself(figure, panel, found) or _is_about_a_peak(figure, found)
 
 
 def _meeting(found: Measured) -> np.ndarray:
@@ -153,9 +149,8 @@ def _off_the_same_place(figure: Figure, panels: tuple[int, int], found: Measured
 def _is_overlay(figure: Figure, panel: int, found: Measured) -> bool:
     """Whether a small region with sharp edges is all that two panels share: a logo, a colour bar of the instrument."""
     x0, y0, x1, y1 = figure.panels[panel].tolist()
-    if found.area > OVERLAID["share"] * (x1 - x0) * (y1 - y0) or not all(
-        _is_sharp(*_cut(figure, side)[:2]) for side in _sides(found)
-    ):
+    small = found.area <= OVERLAID["share"] * (x1 - x0) * (y1 - y0)
+    if not (small and all(_is_sharp(*_cut(figure, side)[:2]) for side in _sides(found))):
         return False
     everywhere = np.zeros(figure.size, bool)  # what is flat on one side alone differs
     *sides, rest = agreement.aligned(figure.gray, everywhere, found.grown.matrix, (x0, y0, x1, y1))
@@ -170,19 +165,21 @@ def _is_graphic(figure: Figure, side: Side) -> bool:
     gray, region, frame = _cut(figure, side)
     if not _is_sharp(gray, region):
         return False
-    between = (region > 0) & (cv2.dilate(_spread(gray, SIDE), np.ones((2 * CLEAR + 1,) * 2, np.uint8)) < NO_EDGE)
+    between = (region > 0) & (
+        cv2.dilate(furniture.spread(gray, SIDE), np.ones((2 * CLEAR + 1,) * 2, np.uint8)) < NO_EDGE
+    )
     detail = agreement.band(gray, *agreement.DETAIL)
     grain = np.sqrt(agreement.local(detail * detail))[between]
     if between.sum() < DRAWN["between"] * region.sum() or np.median(grain) > DRAWN["grain"]:
         return False
     around = max(20, round(PAPER["around"] * max(frame[2] - frame[0], frame[3] - frame[1])))
     gray = _widened(figure, frame, around)[1]
-    return bool(((gray >= PAPER["white"]) & (_spread(gray, 5) <= PAPER["even"])).mean() >= PAPER["share"])
+    return bool(((gray >= PAPER["white"]) & (furniture.spread(gray, 5) <= PAPER["even"])).mean() >= PAPER["share"])
 
 
 def _is_sharp(gray: np.ndarray, region: np.ndarray) -> bool:
     """(h, w) float32, (h, w) uint8 -> whether there are edges, and all rise within a pixel or two."""
-    wide, thin = _spread(gray, SIDE), cv2.dilate(_spread(gray, 3), np.ones((5, 5), np.uint8))
+    wide, thin = furniture.spread(gray, SIDE), cv2.dilate(furniture.spread(gray, 3), np.ones((5, 5), np.uint8))
     edges = (wide >= EDGE) & (cv2.dilate(region, np.ones((SIDE, SIDE), np.uint8)) > 0)
     return bool(edges.sum() >= DRAWN["edges"] * region.sum() and (thin >= SHARP * wide)[edges].mean() >= DRAWN["sharp"])
 
@@ -202,9 +199,3 @@ def _widened(figure: Figure, frame: agreement.Box, by: int) -> tuple[tuple[int, 
     """-> the corner x0 y0 and the (h, w) float32 levels of a frame widened to each side, as far as the image goes; nothing painted over."""
     x0, y0 = max(frame[0] - by, 0), max(frame[1] - by, 0)
     return (x0, y0), gray_of(figure.pixels[y0 : frame[3] + by, x0 : frame[2] + by])
-
-
-def _spread(gray: np.ndarray, side: int) -> np.ndarray:
-    """(h, w) float32 -> (h, w) float32, levels between the lightest and the darkest of side x side pixels."""
-    window = np.ones((side, side), np.uint8)
-    return cv2.dilate(gray, window) - cv2.erode(gray, window)

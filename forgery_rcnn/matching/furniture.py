@@ -103,9 +103,14 @@ def flat(gray: np.ndarray) -> np.ndarray:
 
 def _uniform(gray: np.ndarray, side: int, levels: float) -> np.ndarray:
     """-> (H, W) bool, what lies in a window of side x side pixels with so few levels."""
+    even = (spread(gray, side) <= levels).astype(np.uint8)
+    return cv2.dilate(even, np.ones((side, side), np.uint8)).astype(bool)
+
+
+def spread(gray: np.ndarray, side: int) -> np.ndarray:
+    """(H, W) float32 -> (H, W) float32, levels between the lightest and the darkest of the side x side pixels around each."""
     window = np.ones((side, side), np.uint8)
-    spread = cv2.dilate(gray, window) - cv2.erode(gray, window)
-    return cv2.dilate((spread <= levels).astype(np.uint8), window).astype(bool)
+    return cv2.dilate(gray, window) - cv2.erode(gray, window)
 
 
 def ink(pixels: np.ndarray) -> np.ndarray:
@@ -236,11 +241,10 @@ def is_chart(gray: np.ndarray) -> bool:
     """(h, w) float32, a panel -> whether it is drawn: flat ground, sharp lines, an axis, and nothing that fades."""
     if min(gray.shape) < 2 * SOFT_REACH:
         return False
-    square = np.ones((5, 5), np.uint8)
-    spread = cv2.dilate(gray, square) - cv2.erode(gray, square)
-    edges = (spread >= EDGE).astype(np.uint8)
+    within = spread(gray, 5)
+    edges = (within >= EDGE).astype(np.uint8)
     beside = cv2.dilate(edges, np.ones((2 * SOFT_REACH + 1,) * 2, np.uint8))
-    blank = spread <= BLANK
+    blank = within <= BLANK
     paper = blank & (gray >= PAPER)
     soft = ~blank & (beside == 0)
     return bool(paper.mean() >= BLANK_SHARE and soft.mean() <= SOFT_SHARE and _has_axis(gray))
