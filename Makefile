@@ -32,8 +32,9 @@ corpus: venv
 	$(PY) -m forgery_rcnn.data.forge $(if $(HOSTS),--hosts "$(HOSTS)") --out data/corpus --count $(COUNT)
 
 # The shipped weights from nothing: make reproduce HOSTS=DIR, where DIR/manifest.csv names source and licence of its pictures. An
-# interrupted run goes on where it was. RECIPE, RUN and COUNT can be set (a decision needs figures: 200 at least). Thresholds, decision and fusion know one half of the
-# validation figures; cards, reports and the robustness matrix are of the other half, test/ of hosts that no one has seen.
+# interrupted run goes on where it was. RECIPE, RUN and COUNT can be set (a decision needs figures: 200 at least). Thresholds,
+# decision and fusion know one half of the validation figures; cards, reports and the robustness matrix are of the other half,
+# test/ of hosts that no one has seen.
 ifneq ($(filter reproduce,$(MAKECMDGOALS)),)
 $(if $(HOSTS),,$(error HOSTS is missing: make reproduce HOSTS=DIR, the folder of pristine pictures))
 endif

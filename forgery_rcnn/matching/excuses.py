@@ -10,7 +10,7 @@ from forgery_rcnn import rle
 from forgery_rcnn.matching import agreement, furniture, motions, verify
 from forgery_rcnn.matching.pairs import Figure, gray_of, parts_of
 from forgery_rcnn.matching.regions import FLAT
-from forgery_rcnn.matching.verify import Measured
+from forgery_rcnn.matching.verify import Corner, Measured
 
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
@@ -44,7 +44,7 @@ def of(figure: Figure, found: Measured) -> str | None:
         return "mirrored, or turned by half a turn, onto what it meets there: a symmetric object"
     if first != second:
         apart = _off_the_same_place(figure, (first, second), found)
-        if apart < SAME_PLACE * np.hypot(*np.diff(figure.panels[first].reshape(2, 2), axis=0)[0]):
+        if apart < SAME_PLACE * _diagonal(figure, first):
             differ = found.compared
             if differ.tint > CHANNELS:
                 return "the same place of another panel in another colour: two channels of one field"
@@ -66,7 +66,7 @@ def panels_of(figure: Figure, found: Measured) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-Side = tuple[np.ndarray, tuple[int, int]]
+Side = tuple[np.ndarray, Corner]
 """A region, (h, w) bool, and its corner x0 y0."""
 
 
@@ -95,17 +95,17 @@ def _is_symmetric(figure: Figure, panel: int, found: Measured) -> bool:
         return False
     if not _is_exact(found):
         return True
-    if parts.mirrored and min(abs(parts.turn), 180 - abs(parts.turn)) < UPRIGHT:
-        return False
+    if parts.mirrored:
+        about_diagonal = min(abs(parts.turn), 180 - abs(parts.turn)) >= UPRIGHT
+        return about_diagonal and _is_onto_itself(figure, panel, found)
     return _is_onto_itself(figure, panel, found) or _is_about_a_peak(figure, found)
 
 
 def _meeting(found: Measured) -> np.ndarray:
     """-> (K, 2) x y, pixels of the second region within MEET of the first."""
-    near = cv2.dilate(np.pad(found.grown.mask, MEET).astype(np.uint8), np.ones((2 * MEET + 1,) * 2, np.uint8))
-    at = np.argwhere(found.second)[:, ::-1] + np.array(found.second_corner) - np.array(found.grown.corner) + MEET
-    at = at[((at >= 0) & (at < near.shape[::-1])).all(axis=1)]
-    return at[near[at[:, 1], at[:, 0]] > 0]
+    (left, top), around = found.grown.corner, np.ones((2 * MEET + 1,) * 2, np.uint8)
+    near = cv2.dilate(np.pad(found.grown.mask, MEET).astype(np.uint8), around) > 0
+    return verify.shared(near, (left - MEET, top - MEET), found.second, found.second_corner)
 
 
 def _is_exact(found: Measured) -> bool:
@@ -120,14 +120,18 @@ def _is_onto_itself(figure: Figure, panel: int, found: Measured) -> bool:
     x0, y0, x1, y1 = figure.panels[panel].tolist()
     corners = np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]], float)
     off = np.linalg.norm(motions.moved(found.grown.matrix, corners)[:, None] - corners, axis=2).min(axis=1)
-    return bool(off.max() <= ONTO_ITSELF * np.hypot(x1 - x0, y1 - y0))
+    return bool(off.max() <= ONTO_ITSELF * _diagonal(figure, panel))
+
+
+def _diagonal(figure: Figure, panel: int) -> float:
+    """-> px."""
+    x0, y0, x1, y1 = figure.panels[panel].tolist()
+    return float(np.hypot(x1 - x0, y1 - y0))
 
 
 def _is_about_a_peak(figure: Figure, found: Measured) -> bool:
-    """Whether the point that the motion leaves in place is the lightest of all: the middle of a power spectrum, wherever that stands."""
+    """Whether the point that half a turn leaves in place is the lightest of all: the middle of a power spectrum, wherever that stands."""
     linear, shift = found.grown.matrix[:, :2], found.grown.matrix[:, 2]
-    if parts_of(found.grown.matrix).mirrored:
-        return False
     x, y = np.round(np.linalg.solve(np.eye(2) - linear, shift)).astype(int)
     middle = figure.gray[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
     (left, top), mask = found.grown.corner, found.grown.mask
@@ -187,12 +191,12 @@ def _is_sharp(gray: np.ndarray, region: np.ndarray) -> bool:
 def _cut(figure: Figure, side: Side) -> tuple[np.ndarray, np.ndarray, agreement.Box]:
     """-> (h, w) float32, the levels of a region and SIDE pixels around it, (h, w) uint8, the region, and its frame in the image."""
     mask, (left, top) = side
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    mask = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], SIDE).astype(np.uint8)
-    x0, y0 = int(left + columns[0]), int(top + rows[0])
-    frame = (x0, y0, x0 + mask.shape[1] - 2 * SIDE, y0 + mask.shape[0] - 2 * SIDE)
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    x0, y0 = left + x, top + y
+    frame = (x0, y0, x0 + width, y0 + height)
+    region = np.pad(mask[y : y + height, x : x + width], SIDE).astype(np.uint8)
     (left, top), gray = _widened(figure, frame, SIDE)
-    return gray, mask[top - y0 + SIDE :, left - x0 + SIDE :][: gray.shape[0], : gray.shape[1]], frame
+    return gray, region[top - y0 + SIDE :, left - x0 + SIDE :][: gray.shape[0], : gray.shape[1]], frame
 
 
 def _widened(figure: Figure, frame: agreement.Box, by: int) -> tuple[tuple[int, int], np.ndarray]:

@@ -14,6 +14,9 @@ from forgery_rcnn.matching.regions import Grown
 MOST_OVERLAP = 0.3  # of the smaller side; beyond it the motion shifts a pattern along itself
 ITS_OWN_INVERSE = 3.0  # px
 
+Corner = tuple[int, int]
+"""x0 y0 of a window in the image."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -85,9 +88,14 @@ def _one_side(grown: Grown, seeds: np.ndarray) -> Grown:
     return replace(grown, mask=mask) if mask.any() else grown
 
 
-def _overlap(grown: Grown, second: np.ndarray, corner: tuple[int, int]) -> float:
+def shared(first: np.ndarray, first_corner: Corner, second: np.ndarray, second_corner: Corner) -> np.ndarray:
+    """Two regions, (h, w) bool at x0 y0 -> (K, 2) int64 x y, the image's pixels in both."""
+    at = np.argwhere(second)[:, ::-1] + np.array(second_corner) - np.array(first_corner)
+    at = at[((at >= 0) & (at < first.shape[::-1])).all(axis=1)]
+    return at[first[at[:, 1], at[:, 0]]] + np.array(first_corner)
+
+
+def _overlap(grown: Grown, second: np.ndarray, corner: Corner) -> float:
     """Share of the smaller region that lies in the other one too."""
-    ys, xs = np.nonzero(second)
-    x, y = xs + corner[0] - grown.corner[0], ys + corner[1] - grown.corner[1]
-    inside = (x >= 0) & (y >= 0) & (x < grown.mask.shape[1]) & (y < grown.mask.shape[0])
-    return float(grown.mask[y[inside], x[inside]].sum() / max(1, min(len(ys), int(grown.mask.sum()))))
+    both = len(shared(grown.mask, grown.corner, second, corner))
+    return float(both / max(1, min(int(second.sum()), int(grown.mask.sum()))))
