@@ -16,6 +16,7 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 from forgery_rcnn.config import ModelConfig
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.models.frozen_norm import FrozenNorm
+from forgery_rcnn.models.pyramid import Pyramid
 from forgery_rcnn.models.stems import channels, fusion
 
 STRIDES = (4, 8, 16, 32)
@@ -84,7 +85,13 @@ def _resnet(name: str, config: ModelConfig) -> nn.Module:
     body = _classifier(name, config)
     channels = [body.inplanes // 8 * 2**level for level in range(4)]
     layers = {f"layer{level + 1}": str(level) for level in range(4)}
-    return BackboneWithFPN(body, layers, channels, config.fpn_width, LastLevelMaxPool())
+    return _with_pyramid(body, layers, channels, config.fpn_width)
+
+
+def _with_pyramid(body: nn.Module, layers: dict[str, str], channels: list[int], width: int) -> BackboneWithFPN:
+    backbone = BackboneWithFPN(body, layers, channels, width, LastLevelMaxPool())
+    backbone.fpn = Pyramid(backbone.fpn)
+    return backbone
 
 
 def _mobilenet(name: str, config: ModelConfig) -> nn.Module:
@@ -100,7 +107,7 @@ def _mobilenet(name: str, config: ModelConfig) -> nn.Module:
             last[side // x.shape[-1]] = (str(index), x.shape[1])
     body.train()
     layers = {last[stride][0]: str(level) for level, stride in enumerate(STRIDES)}
-    return BackboneWithFPN(body, layers, [last[stride][1] for stride in STRIDES], config.fpn_width, LastLevelMaxPool())
+    return _with_pyramid(body, layers, [last[stride][1] for stride in STRIDES], config.fpn_width)
 
 
 class TimmPyramid(nn.Module):
@@ -128,7 +135,8 @@ class TimmPyramid(nn.Module):
         if norm_of(config) != "batch":
             exchange_norms(self.body, norm_of(config))
         _require_any_size(name, self.body)
-        self.fpn = FeaturePyramidNetwork(self.body.feature_info.channels(), config.fpn_width, LastLevelMaxPool())
+        channels = self.body.feature_info.channels()
+        self.fpn = Pyramid(FeaturePyramidNetwork(channels, config.fpn_width, LastLevelMaxPool()))
         self.out_channels = config.fpn_width
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:

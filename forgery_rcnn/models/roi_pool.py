@@ -28,6 +28,7 @@ class RoIPool(MultiScaleRoIAlign):
         super().__init__(levels, output_size=side, sampling_ratio=points)
         self.scales = [1 / 4 / 2**number for number in range(len(levels))]
         self.map_levels = initLevelMapper(2, 1 + len(levels))
+        self._memory = torch.empty(0)
 
     def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
         """Levels (B, C, h, w), of each image (R, 4) boxes in its pixels -> (R of all, C, side, side) of the levels' type."""
@@ -39,9 +40,19 @@ class RoIPool(MultiScaleRoIAlign):
         rows, weights = taps(
             torch.cat(boxes).float(), image, self.map_levels(boxes), levels, self.scales, (side, self.sampling_ratio)
         )
-        table = torch.cat([level.permute(0, 2, 3, 1).reshape(-1, count) for level in levels]).float()
-        grids = _WeightedRows.apply(table, rows, weights)
+        grids = _WeightedRows.apply(self._table(levels), rows, weights)
         return grids.to(levels[0].dtype).view(-1, side, side, count).permute(0, 3, 1, 2)
+
+    def _table(self, levels: list[Tensor]) -> Tensor:
+        """Levels (B, C, h, w) -> (T, C) float32, their pixels. Where no gradient is asked for it is the last call's memory: to
+        get tens of megabytes from the system for every image takes ten times as long as to fill them."""
+        rows = [level.permute(0, 2, 3, 1).flatten(0, 2) for level in levels]
+        if torch.is_grad_enabled():
+            return torch.cat(rows).float()
+        self._memory.resize_(sum(map(len, rows)), rows[0].shape[1])
+        for part, own in zip(self._memory.split([len(one) for one in rows]), rows, strict=True):
+            part.copy_(own)
+        return self._memory
 
 
 def taps(

@@ -69,3 +69,14 @@ def test_bf16_levels_are_summed_in_float32_and_boxes_that_are_no_number_stay_non
     exact = pool({name: level.float() for name, level in low.items()}, boxes, [(64, 64)])
     assert torch.equal(pool(low, boxes, [(64, 64)]), exact.bfloat16())
     assert pool(levels, [torch.full((1, 4), torch.nan)], [(64, 64)]).isnan().all()
+
+
+def test_what_predicts_is_what_learns_and_one_call_leaves_the_last_alone() -> None:
+    pool, found = RoIPool(LEVELS, 7, 2), []
+    for size in ((192, 256), (64, 256), (256, 320)):
+        levels, boxes = made(size, 2)
+        with torch.no_grad():
+            found.append(pool(levels, boxes, [size] * 2))
+        assert torch.equal(found[-1], pool(levels, boxes, [size] * 2))
+    levels, boxes = made((192, 256), 2)
+    assert torch.equal(found[0], pool(levels, boxes, [(192, 256)] * 2))
