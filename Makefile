@@ -33,8 +33,8 @@ corpus: venv
 
 # The shipped weights from nothing: make reproduce HOSTS=DIR, where DIR/manifest.csv names source and licence of its pictures. An
 # interrupted run goes on where it was. RECIPE, RUN and COUNT can be set (a decision needs figures: 200 at least). Thresholds,
-# decision and fusion know one half of the validation figures; cards, reports and the robustness matrix are of the other half,
-# test/ of hosts that no one has seen.
+# decision and fusion know one half of the validation figures; cards and reports are of the other half, the robustness matrix and
+# test/ of the test part, of hosts that no one has seen.
 ifneq ($(filter reproduce,$(MAKECMDGOALS)),)
 $(if $(HOSTS),,$(error HOSTS is missing: make reproduce HOSTS=DIR, the folder of pristine pictures))
 endif
@@ -53,7 +53,7 @@ reproduce: corpus
 	  || exit 1; done
 	PYTHONPATH=. $(PY) benchmarks/robustness.py docs/results/robustness.md pretrained_final fusion matcher $(ON) --split test --images 40
 
-# The recorded runs that README and docs quote.
+# The shorter ones of the recorded runs that README and docs quote; the others say in their first lines how they were made.
 results: venv
 	rm -rf runs/overfit_one runs/overfit_few runs/twelve runs/sick runs/fft_few runs/compare
 	$(PY) edarnn.py overfit_one --out runs/overfit_one
@@ -76,14 +76,14 @@ matching: venv
 	PYTHONPATH=. $(PY) benchmarks/reuse.py docs/results/reuse.md --hosts "$(HOSTS)"
 
 # Speed and likeness of made figures, speed of loading, speed of the metric against its dense definition, of
-# prediction and of training against torchvision's: 25 minutes. predict.py needs runs/twelve (make results) and pip install .[openvino].
+# prediction and of training against torchvision's: 25 minutes. predict.py needs pip install .[openvino].
 bench: venv
 	PYTHONPATH=. $(PY) benchmarks/forge.py docs/results/forge.md docs/forge.png
 	PYTHONPATH=. $(PY) benchmarks/loading.py docs/results/loading.md
 	PYTHONPATH=. $(PY) benchmarks/metric.py docs/results/metric.md
 	PYTHONPATH=. $(PY) benchmarks/summaries.py docs/results/summaries.md
 	PYTHONPATH=. $(PY) benchmarks/large.py docs/results/large.md
-	-PYTHONPATH=. $(PY) benchmarks/predict.py docs/results/predict.md
+	-PYTHONPATH=. $(PY) benchmarks/predict.py docs/results/predict.md --weights pretrained_final --gate
 	PYTHONPATH=. $(PY) benchmarks/train.py docs/results/train.md
 	PYTHONPATH=. $(PY) benchmarks/crf.py docs/results/crf.md
 	PYTHONPATH=. $(PY) benchmarks/worked_picture.py docs/metric.png

@@ -13,6 +13,7 @@ OUT/decisions.csv says of every image whether it is authentic, forged or undecid
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -64,7 +65,8 @@ class Job:
     images: Path | None = None
     """Folder of images; default the built-in sample's test images."""
     masks: Path | None = None
-    """Their truth: a folder of STEM.npy (or STEM.png) masks, or a solution CSV; an image without mask is authentic."""
+    """Their truth: a folder of STEM.npy (or STEM.png) masks, or a solution CSV; an image without mask, or with a black one, is
+    authentic."""
     weights: tuple[str, ...] = ()
     """A file, a run's folder, a name under weights/, an ensemble.json; several of these are merged, with the thresholds
     of the first. Default the shipped weights, else the latest run."""
@@ -152,12 +154,11 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
 
         layout.write(partial, answers(), settings)
     if not done.images and done.problems:
-        partial.unlink()
-        partial.parent.rmdir()
+        _let_go(partial)
         raise InputError(f"none of the {len(files)} images could be read; the first: {done.problems[0]}")
     if not stop:
         partial.replace(target)
-        partial.parent.rmdir()
+        _let_go(partial)
     _finish(job, partial if stop else target, done, found.decision, screen)
     if job.format == "mediaeval_a" and not stop:
         from forgery_rcnn.engine import mediaeval_run
@@ -172,12 +173,20 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
     return 1 if done.problems else 0
 
 
+def _let_go(partial: Path) -> None:
+    """Take an unfinished file away, and its folder, unless another format's lies there too."""
+    partial.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        partial.parent.rmdir()
+
+
 def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Results, screen: Screen) -> Answer:
     """One image into `done`. Raises InputError when it cannot be read; a bad mask costs its score alone."""
     from forgery_rcnn.data import images
     from forgery_rcnn.engine import held_out
     from forgery_rcnn.inference import pipeline
 
+    formats.FORMATS[job.format].checked(path.stem)
     pixels = images.read(path).pixels
     prediction = found.predict(pixels)
     answer = pipeline.answer(prediction)
@@ -237,6 +246,8 @@ def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) 
 def _finish(job: Job, written: Path, done: Results, rule: Decision | None, screen: Screen) -> None:
     """Write the report where there is truth; say where everything is."""
     out = job.out
+    for name in ("report.csv", "report.json", "decisions.csv"):  # of an earlier run, perhaps on other images
+        (out / name).unlink(missing_ok=True)
     screen.say(f"{written}: {done.images} images, {done.flagged} forged, {done.images - done.flagged} authentic")
     if done.fitted:
         known = f"{done.fitted} of these {done.images} images"

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Score a submission, or weights on a split: oF1 and where the rest of it went, pixel, image and instance scores.
 
-python3 scoring.py                                                   latest weights, validation split of the sample
+python3 scoring.py                                                   the shipped weights, validation split of the sample
 python3 scoring.py --submission S.csv --solution T.csv --out OUT
 python3 scoring.py --submission S.zip --solution ROOT                the truth from a data root, or a folder of masks
 python3 scoring.py --compare A.csv B.csv --solution T.csv --images DIR
 python3 scoring.py --weights runs/NAME --data.root ROOT --split validation
 python3 scoring.py --weights runs/A runs/B --rule vote               several as one
 
-All four competitions' files are read (README). Every number comes with a 95 % bootstrap interval over images.
+All four competitions' files are read (README). Every number comes with a 95 % interval over images: a
+bootstrap's, Wilson's for the shares of images flagged and passed over.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Where:
     """Images to score weights on."""
 
     root: Path | None = None
-    """Data root in the competition's layout; default the built-in sample."""
+    """Data root in one of the layouts (README); default the built-in sample."""
     skip_bad: bool = False
     """List bad files and leave them out."""
 

@@ -4,7 +4,7 @@ PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=2 python benchmarks/predict
 (some 5 minutes; --quick: half; --weights NAME adds these; --gate NAME: weights that find something in the built-in sample)
 
 *torchvision*: its MaskRCNN by its defaults (1,000 proposals, 100 detections, float32, every mask pasted into the whole image)
-on the same backbone, width and frozen batch norm. *torch*: `predict` under autocast, 300 proposals, 10 detections.
+on the same backbone, width and frozen batch norm. *torch*: `predict` under autocast, 300 proposals (pretrained_final 1,000), 10 detections.
 *OpenVINO*: the same through compiled networks. One image after the other, figures of the built-in sample, their long side
 scaled to the model's size before the clock starts. The ways take turns after a round that warms up; the best of {ROUNDS}
 counts. *wall*: ratio of seconds over torchvision; *processor*: of processor time, all threads, which other work on the same

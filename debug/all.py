@@ -1,6 +1,6 @@
 """Every probe on one detector -> one page that opens anywhere: which part fails, and the evidence.
 
-python3 -m debug.all                                     the latest weights, on the images that they were scored on
+python3 -m debug.all                                     the shipped weights, on the images that they were scored on, else the sample
 python3 -m debug.all --weights runs/NAME --images ROOT --count 50 --out DIR
 """
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from faster_coco_eval import COCO, COCOeval_faster
 
 MAX_DETECTIONS = 100  # of one image, the best by score
+MOST_PIXELS = 2**32 - 1  # of an image: the library counts in 32 bits
 IOUS = np.linspace(0.5, 0.95, 10)  # the thresholds
 RECALLS = np.linspace(0.0, 1.0, 101)  # where precision is read off
 
@@ -105,7 +106,7 @@ def _fits(runs: Runs, size: tuple[int, int]) -> bool:
     if runs.ndim != 2 or runs.shape[1] != 2 or runs.dtype.kind != "i":
         return False
     pixels = size[0] * size[1]
-    if pixels >= 2**32:  # the library counts in 32 bits
+    if pixels > MOST_PIXELS:
         return False
     if not len(runs):
         return True

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from forgery_rcnn import decision, ranking
-from forgery_rcnn.average_precision import CocoImage, Table, all_pixels, average_precision, coco_image
+from forgery_rcnn.average_precision import MOST_PIXELS, CocoImage, Table, all_pixels, average_precision, coco_image
 from forgery_rcnn.bootstrap import Interval, Resampling, percentiles, wilson
 from forgery_rcnn.decision import Answers, Decision
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
@@ -106,7 +106,8 @@ def collect(answers: Iterable[tuple[str, Answer, Truth]]) -> Scored:
 def _coco(answer: Answer, truth: Truth) -> CocoImage:
     mine, size = () if answer.instances is None else answer.instances.runs, truth.size
     if size == ANY_SIZE:  # an authentic image: whatever is predicted is wrong, wherever it lies
-        size = (max([1, *(int(runs[-1].sum()) for runs in mine if len(runs))]), 1)
+        counts = [min(int(runs[:, 1].sum()), MOST_PIXELS) for runs in mine]
+        mine, size = tuple(np.array([[0, n]][: n > 0]).reshape(-1, 2) for n in counts), (MOST_PIXELS, 1)
         return coco_image(Instances(size, mine), Instances(size), answer.scores)
     true, scores = Instances(size) if truth.instances is None else truth.instances, answer.scores
     if scores is None and not math.isnan(answer.image_score):

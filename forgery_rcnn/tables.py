@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from forgery_rcnn.errors import InputError
+from forgery_rcnn.errors import InputError, printable
 
 # A spreadsheet runs a cell that begins so as a formula. One quote before it makes it text; a cell that begins with such
 # quotes already gets one more, so that reading takes exactly one away again.
@@ -35,6 +35,15 @@ def plain(cell: str) -> str:
     ('=1+1', "'a", '-1')
     """
     return cell[1:] if cell.startswith("'") and _RISKY.match(cell) else cell
+
+
+def checked(cell: str) -> str:
+    """The same. Raises InputError for text that no UTF-8 file can hold: a file's name in another encoding."""
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{printable(cell)}: this name is not UTF-8; rename the file") from None
+    return cell
 
 
 TOO_FEW = "too few cells in this row; write one for every column of the header"

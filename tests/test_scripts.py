@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -181,6 +182,36 @@ def test_a_bad_image_in_a_folder_is_named_and_the_rest_is_predicted(
     assert "images/2.png: truncated image" in printed or "images/2.png: damaged or truncated" in printed
     assert printed.rstrip().endswith("(no row)")
     assert len((tmp_path / "out/submission.csv").read_text().splitlines()) == 6
+
+
+def test_names_that_a_file_cannot_hold_cost_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import encode_submission
+
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in (b"caf\xe9.png", "漢".encode() * 81 + b".png", b"sound.png"):
+        Image.new("L", (40, 40), 90).save(images / os.fsdecode(name))
+    for layout, words in (("recodai", ["is not UTF-8"]), ("tianchi", ["is not valid Unicode", "is too long"])):
+        flags = ["--images", str(images), "--weights", "matcher", "--format", layout, "--out", str(tmp_path / layout)]
+        assert encode_submission.main(flags) == 1
+        said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")]
+        assert len(said) == len(words)
+        for word, line in zip(words, sorted(said), strict=True):
+            assert word in line and line.endswith("(no row)")
+    assert len((tmp_path / "recodai/submission.csv").read_text().splitlines()) == 3
+
+
+def test_what_an_earlier_run_left_does_no_harm(shared_root: Path, tmp_path: Path) -> None:
+    import encode_submission
+
+    out, images = tmp_path / "out", shared_root / "train_images/forged"
+    flags = ["--images", str(images), "--weights", "matcher", "--out", str(out)]
+    (out / "partial").mkdir(parents=True)
+    (out / "partial/prediction_result.zip").write_bytes(b"half")
+    assert encode_submission.main([*flags, "--masks", str(shared_root / "train_masks")]) == 0
+    assert (out / "report.csv").is_file() and (out / "partial/prediction_result.zip").is_file()
+    assert encode_submission.main(flags) == 0
+    assert not (out / "report.csv").exists() and not (out / "report.json").exists()
 
 
 def test_a_bad_mask_costs_its_score_alone(

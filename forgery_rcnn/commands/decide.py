@@ -26,8 +26,8 @@ class Job:
     """Whose decision, on what."""
 
     weights: tuple[str, ...] = ()
-    """A file, a run's folder, a name under weights/, an ensemble.json, or matcher; several of these are merged. Default the
-    shipped weights, else the latest run."""
+    """A file, a run's folder, an ensemble.json, or matcher; several of these are merged. Shipped weights, the default, need
+    --out."""
     false_alarms: float = 0.05
     """Call at most this share of the authentic images forged."""
     missed: float = 0.1

@@ -1,6 +1,6 @@
 """Fit thresholds, the mixture of several weights and the refinement to half of the validation images, and store them.
 
-python3 edarnn.py fit --share 1                                          latest weights, the built-in sample
+python3 edarnn.py fit --weights runs/NAME --share 1                      on all of the built-in sample
 python3 edarnn.py fit --weights runs/NAME --data.root ROOT --metric of1 --false-alarms 0.05
 python3 edarnn.py fit --weights runs/A runs/B --rule weighted --out runs/AB/ensemble.json
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Where:
-    """Images to fit on."""
+    """Which images."""
 
     root: Path | None = None
     """Data root in one of the layouts; default the built-in sample."""
@@ -50,8 +50,7 @@ class Job:
     """Whose thresholds, for which score, on what."""
 
     weights: tuple[str, ...] = ()
-    """A file, a run's folder, a name under weights/, an ensemble.json; several of these are merged. Default the shipped
-    weights, else the latest run."""
+    """A file, a run's folder, an ensemble.json; several of these are merged. Shipped weights, the default, need --out."""
     metric: Literal["of1", "dice", "iou", "f1", "balanced_accuracy"] = "of1"
     """What is to be as high as possible; f1 and balanced_accuracy are of the call image score >= image_threshold alone."""
     false_alarms: float | None = None

@@ -128,7 +128,7 @@ def _detector(scene: _Scene, found: Ensemble) -> None:
         scene.screen.say(told[0])
         if not same.fine:
             small, candidate = whole, packed(whole)
-            told.append("That costs too much: the file is float32.")
+            told.append("So the file is float32.")
             scene.screen.say(told[-1])
         result, seconds = shipping.scored(candidate, scene.there, scene.items, job.precision, scene.screen)
     measured = shipping.measured(candidate, result, seconds, _where(scene))

@@ -127,8 +127,11 @@ def _picture(
     mode = image.mode
     if getattr(image, "n_frames", 1) > 1:
         notes.append(f"first of {image.n_frames} frames")
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        notes.append("EXIF orientation not applied")
+    try:
+        if image.getexif().get(_ORIENTATION, 1) != 1:
+            notes.append("EXIF orientation not applied")
+    except DAMAGED:
+        notes.append("EXIF unreadable")
     if mode.startswith(("I;16", "I", "F")):
         values = np.asarray(image)
         if mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:

@@ -22,16 +22,6 @@ ENDINGS = ("", "_mask", "_gt")  # of a mask's name after its image's stem; "" fi
 SUFFIXES = (".npy", *images.EXTENSIONS)
 
 
-def find(folder: Path, stem: str) -> Path | None:
-    """The mask of case `stem` in `folder`: STEM.npy, or an image STEM.png, STEM_mask.png or STEM_gt.png; none = None."""
-    for ending in ENDINGS:
-        for suffix in SUFFIXES:
-            path = folder / f"{stem}{ending}{suffix}"
-            if path.is_file():
-                return path
-    return None
-
-
 def listed(folder: Path) -> dict[str, Path]:
     """The mask files of a folder by their stem, for `of_stem`: one look at a folder of thousands."""
     with os.scandir(folder) as entries:
@@ -42,12 +32,13 @@ def listed(folder: Path) -> dict[str, Path]:
 
 
 def of_stem(there: dict[str, Path], stem: str) -> Path | None:
-    """What `find` finds, in a folder that was `listed`."""
+    """The mask of case `stem` in a folder that was `listed`: STEM.npy, or an image STEM.png, STEM_mask.png or STEM_gt.png, in
+    this order; none = None."""
     return next((there[name] for ending in ENDINGS if (name := f"{stem}{ending}") in there), None)
 
 
 def case_of(path: Path) -> str:
-    """The case that a mask file is of, by its name: the inverse of `find`.
+    """The case that a mask file is of, by its name: the inverse of `of_stem`.
 
     >>> case_of(Path("47_mask.png")), case_of(Path("47.npy"))
     ('47', '47')
@@ -78,6 +69,14 @@ def black(paths: Sequence[Path]) -> set[Path]:
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         warnings.simplefilter("ignore")  # of large images and odd metadata, as in images.read
         return {path for path, nothing in zip(paths, pool.map(is_black, paths), strict=True) if nothing}
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """(H, W) of a mask file, by its header. Raises InputError when that cannot be read."""
+    if path.suffix.lower() != ".npy":
+        return images.header_size(path)
+    height, width = _from_npy(path).shape[-2:]
+    return height, width
 
 
 def stored_bytes(source: Path | Drawn) -> int:

@@ -17,20 +17,22 @@ Reader = Callable[[Path, tuple[int, int]], Instances | None]
 
 
 def of_folder(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
-    """A data root or a folder of its images (see `of_root`), or a folder of masks: an image without one there is
-    authentic, of unknown size.
+    """A data root or a folder of its images (see `of_root`), or a folder of masks: an image with a black one there is
+    authentic, and one without, of unknown size.
 
     Raises InputError when the folder is neither, or a mask is bad.
     """
     found = _named(folder, cases)
     if found:
         return _of_records(folder, found, cases)
-    paths = {case: masks.find(folder, case) for case in cases}
+    there = masks.listed(folder) if folder.is_dir() else {}
+    paths = {case: masks.of_stem(there, case) for case in cases}
     if not any(paths.values()):
         raise InputError(
             f"{folder}: neither a data root (no train_images/) nor a mask for any case id of the submission"
         )
-    return {case: _of_mask(path) if path else Truth(ANY_SIZE, None) for case, path in sorted(paths.items())}
+    black = masks.black([path for path in paths.values() if path])
+    return {case: _of_mask(path, path in black) for case, path in sorted(paths.items())}
 
 
 def unanswered(folder: Path, cases: Collection[str]) -> int:
@@ -61,7 +63,9 @@ def _named(folder: Path, cases: Collection[str]) -> list[tuple[str, records.Reco
     return []
 
 
-def _of_mask(path: Path) -> Truth:
+def _of_mask(path: Path | None, black: bool) -> Truth:
+    if path is None or black:
+        return Truth(ANY_SIZE if path is None else masks.size_of(path), None)
     found = Instances.from_masks(masks.read(path))
     return Truth(found.size, found)
 
@@ -107,18 +111,21 @@ def _truth(record: records.Record) -> Truth:
 def reader(source: Path, files: Sequence[Path]) -> Reader:
     """A folder of masks or a solution CSV -> a function that gives the truth of one image file of size (H, W).
 
-    None = authentic: so says the CSV, or the folder holds no mask of that stem. Raises InputError when the source knows
+    None = authentic: so says the CSV, or the folder holds no mask of that stem, or a black one. Raises InputError when the source knows
     none of `files`; the function raises it for a bad mask or a case without a row.
     """
     if source.is_dir():
-        if not any(masks.find(source, path.stem) for path in files):
+        there = masks.listed(source)
+        if not any(masks.of_stem(there, path.stem) for path in files):
             raise InputError(
                 f"--masks {source}: no mask for any of the {len(files)} images; expected e.g. {files[0].stem}.npy"
             )
 
         def from_folder(path: Path, size: tuple[int, int]) -> Instances | None:
-            mask = masks.find(source, path.stem)
-            return mask and Instances.from_masks(masks.read(mask, size, path.name))
+            mask = masks.of_stem(there, path.stem)
+            if mask is None or (masks.is_black(mask) and masks.size_of(mask) == size):
+                return None
+            return Instances.from_masks(masks.read(mask, size, path.name))
 
         return from_folder
     truths = recodai.read_solution(source)

@@ -268,6 +268,11 @@ def check_target(found: Ensemble, out: Path | None) -> Path:
         if out.suffix != ".json" or out.with_suffix(".safetensors").exists():
             raise InputError(f"--out {out}: is to be an ensemble's file; name it .json, with no weights of that name")
         return out
+    if found.path.resolve().parent == weights.SHIPPED.resolve():
+        raise InputError(
+            f"{found.path}: shipped weights stay as they are; name others, e.g. --weights runs/NAME, or pass --out "
+            "runs/NAME/ensemble.json"
+        )
     if found.path.suffix == ".json":
         return found.path
     if len(found.members) > 1:

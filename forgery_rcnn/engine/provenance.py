@@ -38,9 +38,9 @@ def lines(found: Ensemble, hosts: Path | None, there: Part, recipe: str) -> list
     for meta in learnt:
         runs = [*meta.get("before", []), meta]
         out.append(
-            f"Trained from recipe `{recipe}` (seed {meta['config'].get('seed', 0)}), torch {meta.get('torch', 'unknown')}, on the "
+            f"Trained from recipe `{recipe}`, torch {meta.get('torch', 'unknown')}, on the "
             f"data of fingerprint `{meta.get('data', 'unknown')}`; start: {runs[0]['config']['model'].get('weights', 'none')} "
-            "weights. `make reproduce HOSTS=DIR` makes it again from nothing."
+            "weights. `make reproduce HOSTS=DIR` trains another from nothing, all stages in one run."
         )
         out += ["", *_stages(runs)]
     root = there.files.root
@@ -72,8 +72,9 @@ def _stages(runs: list[dict[str, Any]]) -> list[str]:
     """The stages of each run, each of which went on from the weights of the one before."""
     rows = [
         f"| {s.get('name')} | {' '.join(s.get('trainable', []))} | {s.get('subset')} | {s.get('epochs')} | {s.get('lr')} | "
-        f"`{run.get('commit', 'unknown')}` |"
+        f"{run['config'].get('seed', 0)} | `{run.get('commit', 'unknown')}` |"
         for run in runs
         for s in run["config"].get("stages", [])
     ]
-    return ["| stage | trained | images | epochs | learning rate | at commit |", "|---|---|---|---|---|---|", *rows]
+    head = "| stage | trained | images | epochs | learning rate | seed | at commit |"
+    return [head, "|---|---|---|---|---|---|---|", *rows]

@@ -32,8 +32,8 @@ LARGEST = 60_000_000  # bytes of one file: what a repository carries without lar
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two versions of the same weights. iou: of all that either marks, mean over the images where one marks anything, worst:
-    of one image; of1: mean of either."""
+    """Two versions of the same weights. iou: of all that either marks, mean over the `marked` images where one marks anything,
+    worst: of one image, both NaN where there is none; of1: mean of either."""
 
     images: int
     marked: int
@@ -43,10 +43,12 @@ class Agreement:
 
     @property
     def fine(self) -> bool:
-        """Whether nobody would notice."""
+        """Whether nobody would notice; where nothing is marked, that cannot be seen."""
         return self.iou >= LEAST_IOU and abs(self.of1[1] - self.of1[0]) <= MOST_OF1
 
     def __str__(self) -> str:
+        if not self.marked:
+            return f"neither marks anything in {self.images} images, so what it costs cannot be seen"
         gap = self.of1[1] - self.of1[0]
         return (
             f"mask IoU {self.iou:.4f} (worst {self.worst:.4f}) on {self.marked} of {self.images} images where either marks "
@@ -56,7 +58,7 @@ class Agreement:
 
 def agreement(one: Ensemble, other: Ensemble, there: Part, items: Sequence[Record], screen: Screen) -> Agreement:
     """Predict some records of a part by both, in float32: bf16's own rounding is coarser than what is looked for (mask IoU 0.992
-    between bf16 and float32 of the same weights, on nine images). Raises InputError where neither marks anything."""
+    between bf16 and float32 of the same weights, on nine images)."""
     overlaps, scores = [], []
     with screen.bar("comparing", len(items)) as advance, autocast(one.device, "float32"):
         for record in items:
@@ -65,13 +67,9 @@ def agreement(one: Ensemble, other: Ensemble, there: Part, items: Sequence[Recor
             scores.append([metrics.image_score(each if len(each) else None, view.true) for each in found])
             overlaps += [_overlap(*found)] if len(found[0]) + len(found[1]) else []
             advance()
-    require(
-        bool(overlaps),
-        f"{one.path}: marks nothing in {len(items)} images, so whether float16 costs anything cannot be seen; "
-        "fit its thresholds, or compare more images",
-    )
     first, second = np.mean(scores, axis=0).tolist()
-    return Agreement(len(items), len(overlaps), float(np.mean(overlaps)), min(overlaps), (first, second))
+    iou, worst = (float(np.mean(overlaps)), min(overlaps)) if overlaps else (math.nan, math.nan)
+    return Agreement(len(items), len(overlaps), iou, worst, (first, second))
 
 
 def _overlap(one: Instances, other: Instances) -> float:

@@ -140,8 +140,8 @@ def _held_together(job: Job, found: Evidence, stop: stopping.StopSignal, screen:
             if isinstance(pairs, str):
                 refused.append(pairs)
                 continue
-            mine = [Link(len(links) + n, *each.files, pair) for n, pair in enumerate(pairs, 1)]
-            mine = [link for link in mine if not any(_as(link, other) for other in links)]
+            new = [pair for pair in pairs if not any(_as(Link(0, *each.files, pair), other) for other in links)]
+            mine = [Link(len(links) + n, *each.files, pair) for n, pair in enumerate(new, 1)]
             links.extend(mine)
             if mine:
                 screen.say(_line(" and ".join(file.name for file in each.files), mine))
@@ -193,7 +193,7 @@ def _picture(job: Job, links: Sequence[Link]) -> draw_links.Figure:
 
 def _written(job: Job, found: Evidence) -> None:
     """Each file whole or not at all."""
-    said = {"pairs.csv": evidence.to_csv, "pairs.json": evidence.to_json, "index.html": page.to_html}
+    said = {"pairs.csv": evidence.to_csv, folder.REPORT: evidence.to_json, "index.html": page.to_html}
     for name, text in said.items():
         with tables.replacing(job.out / name) as temporary:
             temporary.write_text(text(found), encoding="utf-8", newline="")

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from forgery_rcnn import tables
 from forgery_rcnn.data import images, worker
 from forgery_rcnn.errors import InputError, printable
 from forgery_rcnn.matching import between, examined, finder
@@ -23,7 +24,7 @@ from forgery_rcnn.matching_config import MatchingConfig
 
 FEATURES, FEWEST, MOST = 600_000, 150, 800  # in the library at most, and of a panel
 VERIFIER: between.Verifier = finder.verified
-PICTURES = "pictures"  # of the report, below its folder
+PICTURES, REPORT = "pictures", "pairs.json"  # of a report, in its folder
 DECODED = 4  # files that are held in memory at once
 # What damaged or odd pixels can make of arithmetic: one file's trouble must not be the others'.
 FAULTS = (cv2.error, ArithmeticError, ValueError, LookupError, MemoryError, np.linalg.LinAlgError)
@@ -50,16 +51,18 @@ def per_panel(files: int) -> int:
 
 
 def files_of(folder: Path, out: Path) -> list[Path]:
-    """Every image below `folder`, sorted; no picture that a run wrote into `out`. Raises InputError: no folder, no image."""
+    """Every image below `folder`, sorted; no picture that a run wrote, into `out` or elsewhere. Raises InputError: no folder,
+    no image."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of images")
-    written = (out / PICTURES).resolve()
+    written = {(out / PICTURES).resolve(), *(path.parent.resolve() / PICTURES for path in folder.rglob(REPORT))}
     found = sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in images.EXTENSIONS
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.resolve().is_relative_to(written)
+        and not any(path.resolve().is_relative_to(one) for one in written)
+        and path.is_file()
     )
     if not found:
         raise InputError(f"{folder}: no image in it; expected files ending in {', '.join(images.EXTENSIONS)}")
@@ -86,6 +89,7 @@ def looked_at(task: Task, files: Sequence[Path], workers: int) -> Iterator[Exami
 def _one(task: Task, path: Path) -> Examined | str:
     """Look at a file -> what it told, or why it did not, in a line."""
     try:
+        tables.checked(task.name(path))
         return examined.examined(path, task.name(path), (task.config, task.per_panel), task.kept, finder.find)
     except InputError as error:
         return printable(str(error), 500)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from forgery_rcnn import rle, tables
 from forgery_rcnn.errors import InputError, Problem
-from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
+from forgery_rcnn.instances import ANY_SIZE, Answer, Truth
 from forgery_rcnn.submission import cases, one_mask
 from forgery_rcnn.submission.cases import Read
 
@@ -47,7 +50,9 @@ def read(path: Path, truths: Mapping[str, Truth]) -> Iterator[Read]:
 
 
 def _answer(text: str, size: tuple[int, int]) -> Answer:
-    if size == ANY_SIZE:  # which pixel of which row a number means depends on the width: forged, but nobody knows where
-        found = len(rle.decode(text, size, _UNTURNED))
-        return Answer(size, Instances(size) if found else None)
-    return one_mask.answer_of(rle.decode(text, size, rle.AALTOES), size)
+    if size != ANY_SIZE:
+        return one_mask.answer_of(rle.decode(text, size, rle.AALTOES), size)
+    # Which pixel of which row a number means depends on the width: how many there are counts, none of them can be drawn.
+    count = int(rle.decode(text, size, _UNTURNED)[:, 1].sum())
+    last = np.array([[math.prod(size) - count, count]])
+    return one_mask.answer_of(last if count else rle.EMPTY, size)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from forgery_rcnn import tables
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import Answer, Truth
 from forgery_rcnn.submission import aaltoes, archives, mediaeval, one_mask, recodai, tianchi
@@ -43,7 +44,8 @@ class Settings:
 @dataclass(frozen=True)
 class Format:
     """`expressed`: what such a file can say of an answer, as reading back what was written gives it, InputError where it
-    cannot be written; `says`: where, or only whether an image is forged; `masks`: how a reader made them binary."""
+    cannot be written; `checked`: a case id, InputError where it cannot be; `says`: where, or only whether an image is
+    forged; `masks`: how a reader made them binary."""
 
     title: str
     filename: Callable[[Settings], str]
@@ -51,12 +53,17 @@ class Format:
     read: Callable[[Path, Mapping[str, Truth]], Iterator[Read]]
     expressed: Callable[[Answer, Settings], Answer]
     says: Literal["where", "whether"] = "where"
+    checked: Callable[[str], str] = tables.checked
     masks: str = "masks as submitted"
 
 
 def _listed(answer: Answer) -> Answer:
     """Recod.ai's file has a list of regions; a forgery that nobody can place is authentic there."""
     return answer if answer.instances is None or len(answer.instances) else replace(answer, instances=None)
+
+
+def _as_file(case: str) -> str:
+    return archives.file_name(case, ".png")
 
 
 FORMATS = {
@@ -89,6 +96,7 @@ FORMATS = {
         lambda path, answers, settings: mediaeval.write_b(path, answers, settings.threshold, settings.loc_threshold),
         mediaeval.read_b,
         lambda answer, settings: mediaeval.expressed_b(answer, settings.threshold, settings.loc_threshold),
+        checked=_as_file,
         masks="maps >= loc_threshold where prob >= threshold",
     ),
     "tianchi": Format(
@@ -97,6 +105,7 @@ FORMATS = {
         lambda path, answers, settings: tianchi.write(path, answers),
         tianchi.read,
         lambda answer, settings: one_mask.expressed(answer),
+        checked=_as_file,
         masks="masks >= 127.5 of 255",
     ),
 }

@@ -209,6 +209,13 @@ def test_exif_orientation_is_noted_and_not_applied(name: str, tmp_path: Path) ->
     assert (plain.notes, turned.notes) == ((), ("EXIF orientation not applied",))
 
 
+@pytest.mark.parametrize("name", ["r.jpg", "r.png", "r.webp"])
+@pytest.mark.parametrize("block", [b"Exif\0\0" + b"\0" * 20, b"Exif\0\0II*\0\xff\xff\xff\xff", b"GARBAGE"])
+def test_unreadable_exif_costs_no_picture(name: str, block: bytes, tmp_path: Path) -> None:
+    found = images.read(saved(tmp_path / name, picture(), exif=block, dpi=(300, 300)))
+    assert np.array_equal(found.pixels, images.read(saved(tmp_path / f"plain-{name}", picture())).pixels)
+
+
 @pytest.mark.parametrize("name", ["m.gif", "m.tif", "m.png", "m.webp", "m.jpg"])
 def test_first_frame_of_several(name: str, tmp_path: Path) -> None:
     """m.jpg is an MPO file, as stereo cameras write."""

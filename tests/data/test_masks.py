@@ -207,6 +207,8 @@ def test_off_white_edges_and_black_declared_transparent(tmp_path: Path) -> None:
         (["7.npy", "7.png"], "7.npy"),
         (["7_gt.tif", "7_mask.png", "8.npy"], "7_mask.png"),
         (["7_gt.gif"], "7_gt.gif"),
+        (["7.PNG"], "7.PNG"),
+        (["7_GT.png"], None),
         (["17.npy", "7.txt", "07.npy", "7_masks.png"], None),
     ],
 )
@@ -214,8 +216,9 @@ def test_find(there: list[str], found: str | None, tmp_path: Path) -> None:
     for name in there:
         (tmp_path / name).touch()
     (tmp_path / "9.npy").mkdir()
-    assert masks.find(tmp_path, "7") == (found and tmp_path / found)
-    assert masks.find(tmp_path, "9") is None
+    listed = masks.listed(tmp_path)
+    assert masks.of_stem(listed, "7") == (found and tmp_path / found)
+    assert masks.of_stem(listed, "9") is None
 
 
 def palette(index: int) -> Image.Image:

@@ -110,6 +110,17 @@ def test_folder_that_is_neither_root_nor_masks(cases: list[str], shared_root: Pa
             truths.of_folder(folder, cases)
 
 
+def test_upper_case_and_black_masks(shared_root: Path, tmp_path: Path) -> None:
+    Image.fromarray(mask(shared_root, "2")[0]).save(tmp_path / "2.PNG")
+    Image.new("L", (7, 5)).save(tmp_path / "3_gt.png")
+    np.save(tmp_path / "4.npy", np.zeros((2, 5, 7), np.uint8))
+    found = truths.of_folder(tmp_path, ["2", "3", "4", "5"])
+    assert forged(found) == {"2"} and [found[case].size for case in "345"] == [(5, 7), (5, 7), ANY_SIZE]
+    read = truths.reader(tmp_path, [Path("2.png")])
+    assert np.array_equal(read(Path("2.png"), (88, 80)).masks(), mask(shared_root, "2"))
+    assert [read(Path(f"{case}.png"), (5, 7)) for case in "345"] == [None] * 3
+
+
 def test_bad_mask_of_a_folder_names_its_file(tmp_path: Path, refused) -> None:
     np.save(tmp_path / "1.npy", np.ones((1, 2, 3), np.uint8) * 255)
     with refused(f"{tmp_path}/1.npy: mask holds values 255..255"):

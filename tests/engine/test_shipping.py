@@ -181,7 +181,14 @@ def test_what_float16_would_change_stays_float32(
     (tmp_path / "manifest.csv").write_text("path,set,category,licence,source\na.png,a,b,c,d\n")
     out = tmp_path / "shipped"
     assert edarnn.main(["ship", *flags, "--out", str(out)]) == 0
-    assert "costs too much: the file is float32" in capsys.readouterr().out
+    assert "So the file is float32" in capsys.readouterr().out
+    assert {t.dtype for t in weights.read(out.with_suffix(".safetensors"))[0].values()} == {torch.float32}
+    silent = json.loads((run / "model.json").read_text())
+    silent["thresholds"]["score_threshold"] = 1.0
+    (run / "model.json").write_text(json.dumps(silent))
+    monkeypatch.undo()
+    assert edarnn.main(["ship", *flags, "--out", str(out)]) == 0
+    assert "neither marks anything in 4 images" in capsys.readouterr().out
     assert {t.dtype for t in weights.read(out.with_suffix(".safetensors"))[0].values()} == {torch.float32}
     monkeypatch.setattr(shipping, "LARGEST", 1000)
     (tmp_path / "shipped.md").unlink()

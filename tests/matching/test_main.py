@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,8 @@ from PIL import Image
 from forgery_rcnn import rle
 from forgery_rcnn.matching import examined, finder, folder
 from forgery_rcnn.matching.__main__ import main
+from forgery_rcnn.matching.examined import Examined
+from forgery_rcnn.matching.library import Candidate
 from forgery_rcnn.matching.pairs import Figure, Finding, Pair, gray_of
 from forgery_rcnn.matching_config import MatchingConfig
 
@@ -178,6 +181,50 @@ def test_pictures_of_an_earlier_run_are_not_looked_at(images: Path) -> None:
     (out / "pictures").mkdir(parents=True)
     Image.fromarray(speckled(3)).save(out / "pictures/01_a.png")
     assert [path.name for path in folder.files_of(images, out)] == ["clean.png", "=turned.jpg", "twice.png"]
+
+
+def test_a_folder_is_no_image_and_another_report_s_pictures_are_not_looked_at(images: Path) -> None:
+    (images / "folder.png").mkdir()
+    (images / "old/pictures").mkdir(parents=True)
+    (images / "mine/pictures").mkdir(parents=True)
+    (images / "old/pairs.json").write_text("{}")
+    for name in ("old", "mine"):
+        Image.fromarray(speckled(3)).save(images / name / "pictures/01_a.png")
+    found = [path.relative_to(images).as_posix() for path in folder.files_of(images, images / "new")]
+    assert found == ["clean.png", "mine/pictures/01_a.png", "sub/=turned.jpg", "twice.png"]
+
+
+def test_a_name_in_another_encoding_costs_a_line(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / os.fsdecode(b"caf\xe9.png")).write_bytes((images / "clean.png").read_bytes())
+    assert run(images, tmp_path / "out", "--between", "off") == 1
+    assert "is not UTF-8; rename the file" in capsys.readouterr().out
+    assert (tmp_path / "out/index.html").is_file()
+
+
+def test_every_pair_has_a_number_of_its_own(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where two candidates of the same panels end at one motion, which counts once."""
+
+    def pair(x: int) -> Pair:
+        runs = [rle.runs_of(np.ones((20, 20), bool), (SIDE, SIDE), (x, y)) for y in (5, 60)]
+        return Pair(*runs, np.eye(2, 3), 20, 0.9, 1e-9, 0.9, "undecided", "keypoints", True)
+
+    def sides(files: Sequence[Examined]) -> tuple[list[folder.Sides], int]:
+        clean, turned, twice = files
+        between = [(clean, twice), (clean, twice), (turned, twice)]
+        return [
+            folder.Sides(two, (0, 0), Candidate(0, 1, np.eye(2, 3), np.zeros((0, 2)), np.zeros((0, 2)), 0.0))
+            for two in between
+        ], 3
+
+    monkeypatch.setattr(folder, "candidates", sides)
+    monkeypatch.setattr(folder, "verified", lambda *_: iter(([pair(5)], [pair(5), pair(50)], [pair(5), pair(90)])))
+    assert run(images, tmp_path / "out") == 0
+    rows = list(csv.DictReader((tmp_path / "out/pairs.csv").read_text().splitlines()))
+    assert sorted(row["pair"] for row in rows) == ["1", "2", "3", "4", "5"]
+    pictures = {(row["image_a"], row["image_b"]): row["picture"] for row in rows}
+    assert len(pictures) == len({*pictures.values()}) == 3
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:

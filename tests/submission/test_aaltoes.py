@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from forgery_rcnn import draw, report
 from forgery_rcnn.errors import Problem
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
 from forgery_rcnn.submission import aaltoes
@@ -121,10 +122,14 @@ def test_missing_unknown_double_and_short_rows(tmp_path: Path) -> None:
 
 
 def test_nothing_of_an_image_of_unknown_size_is_placed(tmp_path: Path) -> None:
-    """Such an image is authentic: all that counts is whether something was marked; no array of its size is made."""
+    """Such an image is authentic: all that counts is how much was marked; no array of its size is made."""
     far = " ".join(f"{number * 2**40 + 1} 5" for number in range(9))
     found = dict(aaltoes.read(table(tmp_path / "s.csv", "a,", f"b,{far}"), truths("a", "b", size=ANY_SIZE)))
-    assert found["a"].instances is None and found["b"].instances == Instances(ANY_SIZE)
+    assert found["a"].instances is None and found["b"].instances.union()[:, 1].sum() == 9 * 5
+    picture = draw.comparison(np.zeros((4, 4, 3), np.uint8), None, {"found": (found["b"].instances, 0.0)}, "b")
+    assert picture.axes[1].get_xlabel() == "its regions do not fit the image: not drawn"
+    row = report.image_row("b", found["b"], Truth(ANY_SIZE, None))
+    assert (row.dice, row.answer) == (0.0, "forged")
 
 
 def test_blanks_alone_are_an_empty_mask(tmp_path: Path) -> None:

@@ -145,6 +145,6 @@ def _place(path: Path, cases: dict[tuple[Part, str], Case], others: list[Path], 
 
 
 def _rank(path: Path) -> tuple[int, int]:
-    """The order in which masks.find looks."""
+    """The order in which masks.of_stem looks."""
     ending = next(i for i in reversed(range(len(masks.ENDINGS))) if path.stem.endswith(masks.ENDINGS[i]))
-    return ending, masks.SUFFIXES.index(path.suffix)
+    return ending, masks.SUFFIXES.index(path.suffix.lower())

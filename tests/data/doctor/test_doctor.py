@@ -260,11 +260,11 @@ def test_command_refuses(flags: list[str], root: Path, tmp_path: Path, capsys: p
 
 
 def test_the_mask_that_is_read_is_the_reader_s(root: Path) -> None:
-    """Of several masks of a case the doctor looks at the one that `masks.find` finds."""
+    """Of several masks of a case the doctor looks at the one that `masks.of_stem` finds."""
     for name in ("10017.png", "10017_mask.png", "10017_gt.npy"):
         (root / "train_masks" / name).write_bytes(b"?")
     case = next(c for c in examine.examine(root, 1).layout.cases if c.case_id == "10017")
-    assert root / case.masks[0] == masks.find(root / "train_masks", "10017")
+    assert root / case.masks[0] == masks.of_stem(masks.listed(root / "train_masks"), "10017")
     (root / case.masks[0]).unlink()
     case = next(c for c in examine.examine(root, 1).layout.cases if c.case_id == "10017")
-    assert root / case.masks[0] == masks.find(root / "train_masks", "10017")
+    assert root / case.masks[0] == masks.of_stem(masks.listed(root / "train_masks"), "10017")

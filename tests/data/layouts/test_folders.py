@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from forgery_rcnn.config import DataConfig
-from forgery_rcnn.data import collection, masks, records
+from forgery_rcnn.data import collection, records
 from forgery_rcnn.data.layouts import casia, folders, mediaeval
 
 Build = Callable[[str], Any]
@@ -207,12 +207,3 @@ def test_ten_thousand_images_are_scanned_in_seconds(tmp_path: Path) -> None:
     start = time.perf_counter()
     assert len(records.scan(tmp_path)) == 10_000
     assert time.perf_counter() - start < 20
-
-
-def test_a_listed_folder_finds_what_a_look_finds(tmp_path: Path) -> None:
-    for name in ("7.npy", "7.png", "7_mask.png", "8_gt.tif", "8_mask.png", ".9.png", "9.txt", "10_gt.gif"):
-        (tmp_path / name).touch()
-    (tmp_path / "11.npy").mkdir()
-    there = masks.listed(tmp_path)
-    for stem in ("7", "8", "9", "10", "11", ""):
-        assert masks.of_stem(there, stem) == masks.find(tmp_path, stem)
