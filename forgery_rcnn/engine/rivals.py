@@ -73,8 +73,17 @@ def measure(name: str, run: RunConfig, inference: Literal["plain", "recipe"], da
     trained = json.loads(notes.read_text()) if notes.is_file() else {"memory": math.nan}  # it was stopped just before
     told = _apart(_predict, run, inference, data, out)
     rates = [line["images_per_s"] for line in runlog.read_log(out / "log.jsonl")]
-    found = {key: Interval(**value) for key, value in told.pop("numbers").items()}
+    found = _intervals(told.pop("numbers"))
     return Result(name, train_rate=float(np.median(rates)), train_memory=trained["memory"], **found, **told)
+
+
+def scored(run: RunConfig, inference: Literal["plain", "recipe"], data: Collection, out: Path) -> dict[str, Interval]:
+    """What the weights in OUT score on the validation split, in this process: NUMBERS by name."""
+    return _intervals(_predict(run, inference, data, out)["numbers"])
+
+
+def _intervals(told: dict[str, dict[str, float]]) -> dict[str, Interval]:
+    return {name: Interval(**value) for name, value in told.items()}
 
 
 def _apart(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
