@@ -13,7 +13,7 @@ already in --out is not trained again; an interrupted one goes on.
 
 From an ImageNet start the stage is `full` of the recipe `forensic`. From weights (--start) it is the recipe's last, with their
 thresholds, on validation images that these were not fitted on. A stem that an arm lacks is taken out of the weights, one that
-they lack starts at 0: *before* is with no training after that. The weights have trained with their own stems for 16 epochs, with others not.
+they lack starts at 0: *before* is with no training after that. The weights have known their own stems for 16 epochs, others not.
 """
 
 from __future__ import annotations
