@@ -11,6 +11,7 @@ Lin et al., Feature Pyramid Networks for Object Detection, CVPR 2017.
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,9 @@ WORTH = 0.61
 """Share of the plain way's products from which on a level stays as it is. The shipped detector's finest has 0.63: a hundredth
 of its time is at stake, and its answers would move by rounding."""
 
+Folded = tuple[Tensor, list[Tensor]]
+"""(W, C, 3, 3) weight on the stage; (W, W, 2, 2) on the coarser level for each corner of a block, as `_woven` takes them."""
+
 
 class Pyramid(FeaturePyramidNetwork):
     """torchvision's, its blocks taken over, and their names."""
@@ -29,6 +33,7 @@ class Pyramid(FeaturePyramidNetwork):
         nn.Module.__init__(self)  # torchvision's would make blocks of its own
         for name, part in plain.named_children():
             self.add_module(name, part)
+        self._kept: dict[int, tuple[tuple[object, ...], Folded]] = {}
 
     def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
         """Stages, the finest first, (B, C, h, w) -> their levels, (B, fpn_width, h, w), and what the extra block adds."""
@@ -58,16 +63,29 @@ class Pyramid(FeaturePyramidNetwork):
     def _folded(self, number: int, stage: Tensor, coarse: Tensor) -> Tensor:
         """(B, C, 2h, 2w) stage, (B, W, h, w) what the coarser level is made of -> (B, W, 2h, 2w) level."""
         inner, layer = self.inner_blocks[number][0], self.layer_blocks[number][0]
-        weight = torch.einsum("oikl,ic->ockl", layer.weight, inner.weight[:, :, 0, 0])
-        fine = functional.conv2d(stage, weight, layer.bias, padding=1)
+        weight, corners = self._weights(number)
+        level = functional.conv2d(stage, weight, layer.bias, padding=1)
         # The 1 x 1 convolution's bias goes to the coarser level: beyond the border there is none of it.
         coarse = coarse + inner.bias[:, None, None].to(coarse.dtype)
-        corners = [
-            functional.conv2d(functional.pad(coarse, (1 - right, right, 1 - low, low)), weight)
-            for low, rows in enumerate(_doubled(layer.weight, 2))
-            for right, weight in enumerate(_doubled(rows, 3))
+        sides = product((0, 1), (0, 1))
+        parts = [
+            functional.conv2d(functional.pad(coarse, (1 - right, right, 1 - low, low)), corner)
+            for (low, right), corner in zip(sides, corners, strict=True)
         ]
-        return fine + _woven(corners)
+        return level.add_(_woven(parts))
+
+    def _weights(self, number: int) -> Folded:
+        """Of a level, in the type that convolutions compute in; made anew only where the weights are others."""
+        inner, layer = self.inner_blocks[number][0].weight, self.layer_blocks[number][0].weight
+        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else layer.dtype
+        state = kind, *((one.data_ptr(), one._version) for one in (inner, layer))
+        known, kept = self._kept.get(number, ((), None))
+        if kept is not None and known == state and not torch.jit.is_tracing():  # a trace has to be the same twice
+            return kept
+        weight = torch.einsum("oikl,ic->ockl", layer, inner[:, :, 0, 0])
+        corners = [corner.to(kind) for rows in _doubled(layer, 2) for corner in _doubled(rows, 3)]
+        self._kept[number] = state, (weight.to(kind), corners)
+        return self._kept[number][1]
 
 
 def _doubled(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:

@@ -36,9 +36,17 @@ def pictures() -> list[np.ndarray]:
 
 
 @needed
-@pytest.mark.parametrize("norm", ["group", "frozen_batch"])
-def test_equals_the_torch_model_in_float32(tiny_model: ModelConfig, norm: str) -> None:
-    model = model_of(replace(tiny_model, norm=norm))
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"norm": "group"},
+        {"norm": "frozen_batch"},
+        {"backbone": "mobilenet_v3_large", "fpn_width": 160},  # whose finest level is computed in parts (pyramid)
+    ],
+)
+def test_equals_the_torch_model_in_float32(tiny_model: ModelConfig, other: dict[str, object]) -> None:
+    model = model_of(replace(tiny_model, **other))
+    model.predict(pictures())
     ours = compiled.Compiled(model, "f32")
     found, expected = ours.predict(pictures()), model.predict(pictures())
     assert sum(len(one.scores) for one in expected) >= 3

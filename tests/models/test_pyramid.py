@@ -62,3 +62,21 @@ def test_weights_keep_their_names(plain: FeaturePyramidNetwork) -> None:
     before = plain.state_dict()
     assert list(Pyramid(plain).state_dict()) == list(before)
     Pyramid(plain).load_state_dict(before)
+
+
+def test_new_weights_are_seen(plain: FeaturePyramidNetwork) -> None:
+    x, ours = stages(16, 16), Pyramid(plain)
+    with torch.no_grad():
+        before = ours(x)["0"].clone()
+        assert torch.equal(ours(x)["0"], before)
+        for change in (
+            lambda: plain.layer_blocks[0][0].weight.mul_(2),
+            lambda: plain.load_state_dict({n: t + 0.1 for n, t in plain.state_dict().items()}),
+            lambda: plain.to(torch.float64).to(torch.float32, memory_format=torch.channels_last),
+        ):
+            change()
+            torch.testing.assert_close(ours(x)["0"], plain(x)["0"], rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(ours(x)["0"], before)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert ours(x)["0"].dtype == torch.bfloat16
+        torch.testing.assert_close(ours(x)["0"], plain(x)["0"], rtol=1e-4, atol=1e-4)
