@@ -69,7 +69,8 @@ results: venv
 	$(PY) edarnn.py overfit_few --data.few 12 --out runs/sick --stages.0.lr 3e-6 --stages.0.epochs 20 --stages.0.evaluate-every 5
 	$(PY) -m debug.gallery --weights runs/twelve --sick runs/sick --out docs/probes
 
-# What the twin finder, and the shipped weights on photographs, are worth: HOSTS is a folder with a folder of clean pictures for each set, NOSO the NoSo database, if at hand.
+# What the twin finder, and the shipped weights on photographs, are worth: HOSTS is a folder with a folder of clean pictures for
+# each set, NOSO the NoSo database, if at hand.
 matching: venv
 	PYTHONPATH=. $(PY) benchmarks/judge.py "$(HOSTS)" data/corpus docs/results/judge.md
 	PYTHONPATH=. $(PY) benchmarks/matching.py docs/results/matching.md --hosts "$(HOSTS)" --corpus data/corpus $(if $(NOSO),--noso "$(NOSO)")

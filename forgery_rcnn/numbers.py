@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from forgery_rcnn import decision, ranking
+from forgery_rcnn import decision, ranking, rle
 from forgery_rcnn.average_precision import MOST_PIXELS, CocoImage, Table, all_pixels, average_precision, coco_image
 from forgery_rcnn.bootstrap import Interval, Resampling, percentiles, wilson
 from forgery_rcnn.decision import Answers, Decision
@@ -107,7 +107,7 @@ def _coco(answer: Answer, truth: Truth) -> CocoImage:
     mine, size = () if answer.instances is None else answer.instances.runs, truth.size
     if size == ANY_SIZE:  # an authentic image: whatever is predicted is wrong, wherever it lies
         counts = [min(int(runs[:, 1].sum()), MOST_PIXELS) for runs in mine]
-        mine, size = tuple(np.array([[0, n]][: n > 0]).reshape(-1, 2) for n in counts), (MOST_PIXELS, 1)
+        mine, size = tuple(np.array([[0, n]]) if n else rle.EMPTY for n in counts), (MOST_PIXELS, 1)
         return coco_image(Instances(size, mine), Instances(size), answer.scores)
     true, scores = Instances(size) if truth.instances is None else truth.instances, answer.scores
     if scores is None and not math.isnan(answer.image_score):

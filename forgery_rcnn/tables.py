@@ -38,7 +38,7 @@ def plain(cell: str) -> str:
 
 
 def checked(cell: str) -> str:
-    """The same. Raises InputError for text that no UTF-8 file can hold: a file's name in another encoding."""
+    """-> the cell. Raises InputError for text that no UTF-8 file can hold: a file's name in another encoding."""
     try:
         cell.encode()
     except UnicodeEncodeError:

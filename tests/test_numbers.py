@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forgery_rcnn import numbers, ranking
+from forgery_rcnn import numbers, ranking, rle
 from forgery_rcnn.average_precision import CocoImage, average_precision, coco_image
 from forgery_rcnn.bootstrap import Interval, Resampling, wilson
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
@@ -116,7 +116,13 @@ def test_of_no_image_nothing_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "predicted", [None, Instances(ANY_SIZE), Instances(ANY_SIZE, (np.array([[0, 3]]), np.array([[5, 2**31]])))]
+    "predicted",
+    [
+        None,
+        Instances(ANY_SIZE),
+        Instances(ANY_SIZE, (np.array([[0, 3]]), np.array([[5, 2**31]]))),
+        Instances(ANY_SIZE, (np.array([[2**50, 9]]), rle.EMPTY)),
+    ],
 )
 def test_authentic_images_of_unknown_size_are_collected(predicted: Instances | None) -> None:
     image = ("x", Answer(ANY_SIZE, predicted), Truth(ANY_SIZE, None))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tokenize import TokenError
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -71,14 +72,6 @@ def black(paths: Sequence[Path]) -> set[Path]:
         return {path for path, nothing in zip(paths, pool.map(is_black, paths), strict=True) if nothing}
 
 
-def size_of(path: Path) -> tuple[int, int]:
-    """(H, W) of a mask file, by its header. Raises InputError when that cannot be read."""
-    if path.suffix.lower() != ".npy":
-        return images.header_size(path)
-    height, width = _from_npy(path).shape[-2:]
-    return height, width
-
-
 def stored_bytes(source: Path | Drawn) -> int:
     """How long a mask is where it is stored; 0 where there is no such file."""
     if isinstance(source, Drawn):
@@ -86,10 +79,16 @@ def stored_bytes(source: Path | Drawn) -> int:
     return source.stat().st_size if source.is_file() else 0
 
 
-def read(path: Path | Drawn, size: tuple[int, int] | None = None, image_name: str = "") -> np.ndarray:
-    """Mask file, or the shapes that a COCO file tells -> (N, H, W) bool, N >= 1, no channel empty.
+def read(
+    path: Path | Drawn,
+    size: tuple[int, int] | None = None,
+    image_name: str = "",
+    black: Literal["refused", "authentic"] = "refused",
+) -> np.ndarray:
+    """Mask file, or the shapes that a COCO file tells -> (N, H, W) bool, no channel empty, N >= 1.
 
-    size: (H, W) of the image it belongs to, if known; the masks have it.
+    size: (H, W) of the image it belongs to, if known; the masks have it. black: what a mask is where nothing is set;
+    of an authentic image N is 0.
 
     Raises InputError: file missing, truncated or pickled; another size than its image; values other than 0 and 1
     (.npy) or 0 and 255 (image); a malformed polygon or run length; nothing set.
@@ -113,6 +112,8 @@ def read(path: Path | Drawn, size: tuple[int, int] | None = None, image_name: st
         raise InputError(f"{path}: mask holds values {low}..{high}; expected only 0 and 1{hint}")
     masks = masks.astype(bool)
     empty = np.flatnonzero(~masks.any(axis=(1, 2)))
+    if empty.size == len(masks) and black == "authentic":
+        return masks[:0]
     if empty.size == len(masks):
         raise InputError(
             f"{path}: mask is all zero; a forged image needs a marked region (or belongs under authentic/)"

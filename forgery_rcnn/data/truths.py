@@ -31,8 +31,7 @@ def of_folder(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
         raise InputError(
             f"{folder}: neither a data root (no train_images/) nor a mask for any case id of the submission"
         )
-    black = masks.black([path for path in paths.values() if path])
-    return {case: _of_mask(path, path in black) for case, path in sorted(paths.items())}
+    return {case: _of_mask(path) if path else Truth(ANY_SIZE, None) for case, path in sorted(paths.items())}
 
 
 def unanswered(folder: Path, cases: Collection[str]) -> int:
@@ -63,11 +62,9 @@ def _named(folder: Path, cases: Collection[str]) -> list[tuple[str, records.Reco
     return []
 
 
-def _of_mask(path: Path | None, black: bool) -> Truth:
-    if path is None or black:
-        return Truth(ANY_SIZE if path is None else masks.size_of(path), None)
-    found = Instances.from_masks(masks.read(path))
-    return Truth(found.size, found)
+def _of_mask(path: Path) -> Truth:
+    found = Instances.from_masks(masks.read(path, black="authentic"))
+    return Truth(found.size, found if len(found) else None)
 
 
 def of_root(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
@@ -123,9 +120,10 @@ def reader(source: Path, files: Sequence[Path]) -> Reader:
 
         def from_folder(path: Path, size: tuple[int, int]) -> Instances | None:
             mask = masks.of_stem(there, path.stem)
-            if mask is None or (masks.is_black(mask) and masks.size_of(mask) == size):
+            if mask is None:
                 return None
-            return Instances.from_masks(masks.read(mask, size, path.name))
+            found = Instances.from_masks(masks.read(mask, size, path.name, black="authentic"))
+            return found if len(found) else None
 
         return from_folder
     truths = recodai.read_solution(source)

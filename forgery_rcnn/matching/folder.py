@@ -61,7 +61,7 @@ def files_of(folder: Path, out: Path) -> list[Path]:
         for path in folder.rglob("*")
         if path.suffix.lower() in images.EXTENSIONS
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not any(path.resolve().is_relative_to(one) for one in written)
+        and written.isdisjoint(path.resolve().parents)
         and path.is_file()
     )
     if not found:

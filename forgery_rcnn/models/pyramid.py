@@ -79,12 +79,10 @@ class Pyramid(FeaturePyramidNetwork):
         inner, layer = self.inner_blocks[number][0].weight, self.layer_blocks[number][0].weight
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else layer.dtype
         state = kind, *((one.data_ptr(), one._version) for one in (inner, layer))
-        known, kept = self._kept.get(number, ((), None))
-        if kept is not None and known == state and not torch.jit.is_tracing():  # a trace has to be the same twice
-            return kept
-        weight = torch.einsum("oikl,ic->ockl", layer, inner[:, :, 0, 0])
-        corners = [corner.to(kind) for rows in _doubled(layer, 2) for corner in _doubled(rows, 3)]
-        self._kept[number] = state, (weight.to(kind), corners)
+        if self._kept.get(number, (None,))[0] != state or torch.jit.is_tracing():  # a trace has to be the same twice
+            weight = torch.einsum("oikl,ic->ockl", layer, inner[:, :, 0, 0])
+            corners = [corner.to(kind) for rows in _doubled(layer, 2) for corner in _doubled(rows, 3)]
+            self._kept[number] = state, (weight.to(kind), corners)
         return self._kept[number][1]
 
 

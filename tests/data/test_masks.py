@@ -209,6 +209,7 @@ def test_off_white_edges_and_black_declared_transparent(tmp_path: Path) -> None:
         (["7_gt.gif"], "7_gt.gif"),
         (["7.PNG"], "7.PNG"),
         (["7_GT.png"], None),
+        ([".7.png", "8.png"], None),
         (["17.npy", "7.txt", "07.npy", "7_masks.png"], None),
     ],
 )
