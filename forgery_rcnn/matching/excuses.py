@@ -13,6 +13,8 @@ from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Corner, Measured
 
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
+TINTED = (5, 0.01)
+"""Pixels across, of which tint is the mean; least share of a panel. A merge is one of its channels wherever the others are dark."""
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
 SAME_PLACE = 0.05  # of a panel's diagonal
 OVERLAID = {"px": 3.0, "share": 0.1, "alike": 0.5, "margin": 4}
@@ -46,7 +48,7 @@ def of(figure: Figure, found: Measured) -> str | None:
         apart = _off_the_same_place(figure, (first, second), found)
         if apart < SAME_PLACE * _diagonal(figure, first):
             differ = found.compared
-            if differ.tint > CHANNELS:
+            if differ.tint > CHANNELS or _are_tinted(figure, first, found.grown.matrix):
                 return "the same place of another panel in another colour: two channels of one field"
             if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
                 return "the same place of another panel, lighter or darker: two exposures of one field"
@@ -148,6 +150,16 @@ def _off_the_same_place(figure: Figure, panels: tuple[int, int], found: Measured
     corner, other = figure.panels[list(panels), :2].astype(float)
     middle = np.argwhere(found.grown.mask)[:, ::-1].mean(axis=0) + found.grown.corner
     return float(np.linalg.norm(motions.moved(found.grown.matrix, middle[None])[0] - (middle - corner + other)))
+
+
+def _are_tinted(figure: Figure, panel: int, matrix: np.ndarray) -> bool:
+    """Whether a panel and what the motion brings there differ in colour anywhere, not only in the region."""
+    x0, y0, x1, y1 = figure.panels[panel].tolist()
+    local, flags = agreement.from_corner(matrix, (x0, y0)), cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+    sides = figure.pixels[y0:y1, x0:x1], cv2.warpAffine(figure.pixels, local, (x1 - x0, y1 - y0), flags=flags)
+    own, other = (side - side.mean(axis=2, keepdims=True) for side in np.float32(sides))
+    across, share = TINTED
+    return bool((np.abs(cv2.blur(own - other, (across, across))).max(axis=2) > CHANNELS).mean() >= share)
 
 
 def _is_overlay(figure: Figure, panel: int, found: Measured) -> bool:

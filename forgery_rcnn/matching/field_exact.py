@@ -34,14 +34,14 @@ def hypotheses(figure: Figure) -> list[Hypothesis]:
     """-> motions with whole-number offsets that carry many blocks of 8 x 8 pixels onto equal ones, most blocks first."""
     if min(figure.size) < 2 * SIDE:
         return []
-    values = _mixed(figure.pixels)
+    values = mixed(figure.pixels)
     wanted = _wanted(figure)
     share = THINNED if np.count_nonzero(wanted) > MANY else 1
-    first, second = _equal(values, wanted, share)
+    first, second = _equal(hashes(values), wanted, share)
     return _voted(values, first, second, FEWEST // share) if len(first) >= FEWEST // share else []
 
 
-def _mixed(pixels: np.ndarray) -> np.ndarray:
+def mixed(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 -> (H, W) uint64, colours spread over all bits, so that sums of few do not meet by chance."""
     red, green, blue = (pixels[..., c].astype(np.uint64) for c in range(3))
     mixed = (red << np.uint64(16) | green << np.uint64(8) | blue) * np.uint64(0x9E3779B97F4A7C15)
@@ -69,8 +69,9 @@ def _windowed(values: np.ndarray, high: int, wide: int) -> np.ndarray:
     return sum(down[:, i : values.shape[1] - wide + 1 + i] for i in range(wide))  # type: ignore[call-overload, return-value]
 
 
-def _equal(values: np.ndarray, wanted: np.ndarray, share: int) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W) uint64, (H - 7, W - 7) bool, one of how many -> two (K, 2) int64 x y, corners of blocks equal up to a symmetry."""
+def hashes(values: np.ndarray) -> np.ndarray:
+    """(H, W) uint64 as `mixed` gives them -> (H - 7, W - 7) uint64, of blocks by their top left pixel; the same for a block, turned by
+    quarters or mirrored."""
     # The weights are the same along both axes and read backwards, so that turned and mirrored blocks have the same hash.
     weights = [np.uint64(w) for w in (0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3)]
     h, w = values.shape
@@ -78,12 +79,16 @@ def _equal(values: np.ndarray, wanted: np.ndarray, share: int) -> tuple[np.ndarr
     down = _summed(
         [(values[a : h - 7 + a] + values[b : h - 7 + b]) * k for (a, b), k in zip(ends, weights, strict=True)]
     )
-    hashes = _summed(
+    return _summed(
         [(down[:, a : w - 7 + a] + down[:, b : w - 7 + b]) * k for (a, b), k in zip(ends, weights, strict=True)]
     )
-    places = np.flatnonzero(wanted & ((hashes >> np.uint64(40)) % np.uint64(share) == 0))
-    bits = np.uint64(int(hashes.size).bit_length())
-    keys = np.sort((hashes.ravel()[places] >> bits << bits) | places.astype(np.uint64))
+
+
+def _equal(found: np.ndarray, wanted: np.ndarray, share: int) -> tuple[np.ndarray, np.ndarray]:
+    """`hashes`, (H - 7, W - 7) bool, one of how many -> two (K, 2) int64 x y, corners of blocks equal up to a symmetry."""
+    places = np.flatnonzero(wanted & ((found >> np.uint64(40)) % np.uint64(share) == 0))
+    bits = np.uint64(int(found.size).bit_length())
+    keys = np.sort((found.ravel()[places] >> bits << bits) | places.astype(np.uint64))
     classes, index = keys >> bits, (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
     starts = np.flatnonzero(np.append(True, classes[1:] != classes[:-1])) if len(classes) else np.zeros(0, np.int64)
     counts = np.diff(np.append(starts, len(classes)))

@@ -7,20 +7,22 @@ ones, and on lookalikes; judge.json holds what it fitted.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import chance, excuses, origin, verify
+from forgery_rcnn.matching import chance, excuses, identical, origin, verify
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair
 from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
 
 FITTED = Path(__file__).with_name("judge.json")
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
+IDENTICAL = 0.97
+"""Score of a region whose pixels are those of its copy: what docs/lab.md counts under "The same pixels"."""
 LARGE, MANY = 10_000, 50  # px and places beyond which more of them prove no more: alike objects have them too
 SURER = ("detail", "log_area", "log_inliers", "fine", "middle", "form", "here", "margin", "margin_typical")
 LESS_SURE = (
@@ -85,6 +87,10 @@ def score(found: Measured, fit: chance.Fit) -> float:
 
 def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Pair | str:
     """A figure, (H, W) bool, drawn over the picture, and a motion -> the pair, or why it is none: one line."""
+    same = identical.found(figure, drawn, hypothesis)
+    if same is not None:
+        found = _let_pass(figure, _equal_sides(verify.told(figure, drawn, same.grown, hypothesis.first)), config)
+        return found if isinstance(found, str) else _pair(figure, hypothesis, found, same.chance, IDENTICAL)
     found = tested(figure, drawn, hypothesis, config)
     if isinstance(found, str):
         return found
@@ -102,7 +108,18 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
 
 def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Measured | str:
     """A motion -> its regions, measured, where nothing but their likeness is left to judge; else why it is no copy: one line."""
-    found = verify.measured(figure, drawn, hypothesis)
+    return _let_pass(figure, verify.measured(figure, drawn, hypothesis), config)
+
+
+def _equal_sides(found: Measured | str) -> Measured | str:
+    """What was measured of two sides that are equal -> without what stands beside them, which blurs reach."""
+    if isinstance(found, str):
+        return found
+    return replace(found, compared=replace(found.compared, gain=0.0, brightness=0.0, tint=0.0))
+
+
+def _let_pass(figure: Figure, found: Measured | str, config: MatchingConfig) -> Measured | str:
+    """What was measured -> the same, or why it is no copy whatever it is like: one line."""
     if isinstance(found, str):
         return found
     if found.area < config.min_area:

@@ -90,13 +90,14 @@ def _clear(gray: np.ndarray) -> tuple[np.ndarray, float]:
     return (seen if zoom == 1 else cv2.resize(seen, None, fx=zoom, fy=zoom, interpolation=how)), zoom
 
 
-def noise(gray: np.ndarray) -> float:
-    """(H, W) float32 -> levels, standard deviation of white noise in most of it; a filter of Immerkaer (1996), and the median as in
-    Donoho (1994), which the picture's own edges do not raise."""
+def noise(gray: np.ndarray, within: np.ndarray | None = None) -> float:
+    """(H, W) float32 -> levels, standard deviation of white noise in most of it, or of the pixels that are set in (H, W) bool; a filter of
+    Immerkaer (1996), and the median as in Donoho (1994), which the picture's own edges do not raise."""
     if min(gray.shape) < 3:
         return 0.0
     kernel = np.float32([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
-    return float(np.median(np.abs(cv2.filter2D(gray, cv2.CV_32F, kernel)[1:-1:3, 1:-1:3]))) / (6 * 0.6745)
+    rough = np.abs(cv2.filter2D(gray, cv2.CV_32F, kernel))
+    return float(np.median(rough[1:-1:3, 1:-1:3] if within is None else rough[within])) / (6 * 0.6745)
 
 
 def _chosen(at: np.ndarray, response: np.ndarray, shape: tuple[int, ...], limit: int) -> np.ndarray:

@@ -53,17 +53,17 @@ def grown(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, seeds: np.n
     centre = seeds[np.argmin(np.abs(seeds - np.median(seeds, axis=0)).max(axis=1))]
     core = seeds[np.abs(seeds - centre).max(axis=1) <= CORE]
     matrix = _from_seeds(gray, ignored, matrix, core)
-    box = _around(core, gray.shape, MARGIN)
+    box = around(core, gray.shape, MARGIN)
     for attempt in range(ATTEMPTS):
         found = _region(gray, ignored, matrix, box, seeds)
         if found is None or (attempt == 0 and not _promising(found, core)):
             return None
         adjusted = _best(gray, ignored, found.matrix, found.mask, found.corner) if attempt < 2 else found.matrix
         moved = not np.array_equal(adjusted, matrix)
-        matrix, wider = adjusted, _wider(found.mask, box, gray.shape)
-        if wider == box and not moved:
+        matrix, larger = adjusted, wider(found.mask, box, gray.shape)
+        if larger == box and not moved:
             return found
-        box = wider
+        box = larger
     return _region(gray, ignored, matrix, box, seeds)
 
 
@@ -76,13 +76,13 @@ def _promising(found: Grown, seeds: np.ndarray) -> bool:
     return all(best[name] >= least for name, least in PROMISING.items())
 
 
-def _around(seeds: np.ndarray, shape: tuple[int, ...], margin: float) -> Box:
+def around(seeds: np.ndarray, shape: tuple[int, ...], margin: float) -> Box:
     low, high = np.floor(seeds.min(axis=0) - margin), np.ceil(seeds.max(axis=0) + margin + 1)
     (x0, y0), (x1, y1) = np.maximum(low, 0).astype(int), np.minimum(high, [shape[1], shape[0]]).astype(int)
     return int(x0), int(y0), max(int(x1), int(x0) + 1), max(int(y1), int(y0) + 1)
 
 
-def _wider(mask: np.ndarray, box: Box, shape: tuple[int, ...]) -> Box:
+def wider(mask: np.ndarray, box: Box, shape: tuple[int, ...]) -> Box:
     """The box, wider on each side that the mask comes close to."""
     x0, y0, x1, y1 = box
     step = max(MARGIN, (x1 - x0) // 2, (y1 - y0) // 2)
@@ -98,7 +98,7 @@ def _wider(mask: np.ndarray, box: Box, shape: tuple[int, ...]) -> Box:
 
 def _from_seeds(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """The motion, adjusted to the neighbourhoods of the seeds."""
-    box = _around(seeds, gray.shape, 14)
+    box = around(seeds, gray.shape, 14)
     mask = np.zeros((box[3] - box[1], box[2] - box[0]), np.uint8)
     for x, y in np.round(seeds - box[:2]).astype(int).tolist():
         cv2.circle(mask, (x, y), 10, 1, -1)
@@ -145,24 +145,29 @@ def _region(gray: np.ndarray, ignored: np.ndarray, matrix: np.ndarray, box: Box,
     least = _least(seen, seeds - box[:2])
     alike = (seen.form > least["form"]) & (seen.middle > least["middle"]) & seen.inside
     neutral = (seen.contrast < FLAT) & seen.inside
-    bridged = _morphed(alike, cv2.MORPH_CLOSE, BRIDGE) & (alike | neutral)
-    rubbed = _morphed(_morphed(bridged, cv2.MORPH_CLOSE, SMOOTHED), cv2.MORPH_OPEN, SMOOTHED)
-    _, labels = cv2.connectedComponents(rubbed, connectivity=4, ltype=cv2.CV_32S)
-    at = np.clip(np.round(seeds - box[:2]).astype(int), 0, np.array(rubbed.shape)[::-1] - 1)
+    bridged = morphed(alike, cv2.MORPH_CLOSE, BRIDGE) & (alike | neutral)
+    rubbed = morphed(morphed(bridged, cv2.MORPH_CLOSE, SMOOTHED), cv2.MORPH_OPEN, SMOOTHED)
+    pieces = seeded(rubbed, seeds - box[:2])
+    if pieces is None:
+        return None
+    mask = (morphed(pieces, cv2.MORPH_DILATE, RIM) > 0) & seen.inside
+    return Grown(matrix, mask, seen) if mask.any() else None
+
+
+def seeded(found: np.ndarray, seeds: np.ndarray) -> np.ndarray | None:
+    """(h, w) uint8, not 0 where the sides agree, (K, 2) x y in this window -> (h, w) bool, its pieces near a seed, holes filled; None where
+    there is none."""
+    _, labels = cv2.connectedComponents(found, connectivity=4, ltype=cv2.CV_32S)
+    at = np.clip(np.round(seeds).astype(int), 0, np.array(found.shape)[::-1] - 1)
     near = cv2.dilate(labels.astype(np.float32), np.ones((SEED, SEED), np.uint8)).astype(int)
-    hit = np.unique(near[at[:, 1], at[:, 0]])
     areas = np.bincount(labels.ravel())
-    kept = [int(label) for label in hit if label]
+    kept = [int(label) for label in np.unique(near[at[:, 1], at[:, 0]]) if label]
     # Noise agrees in specks, a copy in pieces.
     kept = [label for label in kept if areas[label] >= PIECE * max(areas[other] for other in kept)]
     if not kept:
         return None
     outlines, _ = cv2.findContours(np.isin(labels, kept).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    filled = cv2.drawContours(np.zeros(labels.shape, np.uint8), outlines, -1, 1, cv2.FILLED)
-    mask = (_morphed(filled, cv2.MORPH_DILATE, RIM) > 0) & seen.inside
-    if not mask.any():
-        return None
-    return Grown(matrix, mask, seen)
+    return cv2.drawContours(np.zeros(labels.shape, np.uint8), outlines, -1, 1, cv2.FILLED) > 0
 
 
 def _least(seen: Agreement, seeds: np.ndarray) -> dict[str, float]:
@@ -173,7 +178,7 @@ def _least(seen: Agreement, seeds: np.ndarray) -> dict[str, float]:
     return {name: float(np.clip(0.55 * typical[name], low, high)) for name, (low, high) in ALIKE.items()}
 
 
-def _morphed(mask: np.ndarray, how: int, diameter: int) -> np.ndarray:
+def morphed(mask: np.ndarray, how: int, diameter: int) -> np.ndarray:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
     return cv2.morphologyEx(mask.astype(np.uint8), how, disc)
 

@@ -46,8 +46,11 @@ def measured(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis) -> Measu
     if parts_of(matrix).scale < 0.999:  # the larger region is brought onto the smaller one
         matrix, seeds = inverse(matrix), hypothesis.second
     grown = regions.grown(figure.gray, drawn, matrix, seeds)
-    if grown is None:
-        return "the regions do not agree"
+    return "the regions do not agree" if grown is None else told(figure, drawn, grown, seeds)
+
+
+def told(figure: Figure, drawn: np.ndarray, grown: Grown, seeds: np.ndarray) -> Measured | str:
+    """A region, and (K, 2) x y of the first side that its motion was estimated from -> what speaks for a copy, or why there is none."""
     grown = _one_side(grown, seeds)
     second, corner = regions.partner(grown, figure.size)
     area = int(grown.mask.sum())

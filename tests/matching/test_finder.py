@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import finder, judge
+from forgery_rcnn.matching import finder, identical, judge
 from forgery_rcnn.matching.finder import enlarged, find, hypotheses, seen, shrunk, verified
 from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, gray_of, inverse
 from forgery_rcnn.matching_config import METHODS, MatchingConfig
@@ -261,6 +261,7 @@ def test_without_motions_there_is_nothing() -> None:
 def test_better_pairs_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = copied().copy()
     pixels[10:25, 200:310] = pixels[285:300, 20:130]
+    monkeypatch.setattr(identical, "found", lambda *_: None)  # these copies are lossless
     monkeypatch.setattr(judge, "score", lambda found, _: min(1.0, 0.5 + found.area / 30000))
     small = np.float32([[x, y] for x in range(30, 125, 5) for y in (289, 292, 295)])
     one = Hypothesis(shift(180, -275), small, small + np.float32([180, -275]), "field")
@@ -276,6 +277,7 @@ def test_weak_pairs_are_told_where_asked_for_and_make_no_sure_one_worse(
     """Of two weak motions one is about the region of a sure pair, the other about another."""
     pixels = copied().copy()
     pixels[10:25, 200:310] = pixels[285:300, 20:130]
+    monkeypatch.setattr(identical, "found", lambda *_: None)  # these copies are lossless
     monkeypatch.setattr(judge, "score", lambda found, _: 0.9 if found.area > 5000 else 0.4)
     seeds = np.float32([[x, y] for x in range(30, 125, 5) for y in (289, 292, 295)])
     other = Hypothesis(shift(180, -275), seeds, seeds + np.float32([180, -275]), "field")

@@ -65,10 +65,10 @@ def one_line(answer: object, *words: str) -> None:
     assert [word for word in words if word not in answer] == []
 
 
-def copied() -> Figure:
-    """The left panel holds a part of itself twice."""
+def copied(plus: int = 1) -> Figure:
+    """The left panel holds a part of itself twice, by default one level lighter: what is identical is judged by no trees."""
     first = panel(0)
-    first[100:170, 80:150] = first[10:80, 5:75]
+    first[100:170, 80:150] = first[10:80, 5:75] + plus
     return two(first, panel(1))
 
 
@@ -78,7 +78,7 @@ COPY = hypothesis(shift(75, 90), np.float32([[x, y] for x in (15, 30, 45, 60) fo
 def test_a_lossless_copy_of_a_rich_region_is_reported() -> None:
     """70 x 70 pixels, equal to the last bit, of a texture that nothing else in the picture is like."""
     seeds = np.float32([[x, y] for x in range(10, 72, 6) for y in range(15, 78, 6)])
-    assert isinstance(judged(copied(), hypothesis(COPY.matrix, seeds)), Pair)
+    assert isinstance(judged(copied(plus=0), hypothesis(COPY.matrix, seeds)), Pair)
 
 
 def test_a_pair_holds_all_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +149,17 @@ def test_two_channels_of_one_field_are_excused() -> None:
     figure = two(coloured(field, (0.1, 1.0, 0.1)), coloured(moved, (1.0, 0.55, 0.1)))
     inner = GRID[(GRID < [100, 130]).all(axis=1)]
     assert isinstance(looked_into(figure, hypothesis(shift(OFF + 40, 30), inner)), Measured)
+
+
+def test_a_channel_and_the_merge_that_holds_it_are_excused() -> None:
+    """To the last bit the same wherever the other channel is dark."""
+    green, red = coloured(panel(8), (0.1, 1.0, 0.1)), coloured(panel(9), (1.0, 0.1, 0.1))
+    red[:, 40:] = 0
+    figure = two(green, np.maximum(green, red))
+    seeds = GRID[GRID[:, 0] > 50]
+    assert "two channels" in str(judged(figure, hypothesis(ONTO, seeds)))
+    twice = judged(two(green, green), hypothesis(ONTO, seeds))
+    assert isinstance(twice, Pair), twice
 
 
 @pytest.mark.parametrize(("gain", "plus"), [(0.7, 0.0), (1.0, 18.0), (1.0, -18.0), (1.25, 0.0)])
