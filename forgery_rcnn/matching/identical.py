@@ -7,11 +7,12 @@ saved without loss since, does not: so it is told at a size at which correlation
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import cv2
 import numpy as np
 
-from forgery_rcnn.matching import agreement, field_exact, keypoints, regions
+from forgery_rcnn.matching import agreement, field_exact, keypoints, motions, regions
 from forgery_rcnn.matching.agreement import Box
 from forgery_rcnn.matching.compression import BLOCK
 from forgery_rcnn.matching.pairs import Figure, Hypothesis
@@ -21,10 +22,10 @@ PLACES = 30.0  # nats, the logarithm of how many pairs of places a figure of a m
 NATS = 500.0  # least evidence: neighbours are not independent, and smooth dark ground has 360 by chance
 ENTROPY = 1.2  # nats a pixel at least: ramps, ground of few levels and what is drawn have less
 VARIED = (7, 2)  # px across, and the levels there at least: flat ground is the same everywhere
-SEEDS = 0.2  # share of the seeds that have to lie on equal pixels
+SEEDS, NEAR = 0.2, 2  # share of the seeds that have to lie on equal pixels; px that a proposed motion may be off
 PAPER = (240, 0.4)  # level; share of the region's frame from which it holds letters, or a drawing
 GRAIN = 0.5  # levels of noise in what is mirrored or turned, where rounding makes 0.3: what is smooth and symmetric is equal without a copy
-PROBES = 25  # blocks of a region that are looked for everywhere
+PROBES, AROUND = 25, 1000  # blocks of a region that are looked for, and how far, px
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,13 @@ def found(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis) -> Same | N
     channels; None where it is not by whole pixels, or something else than a copy may have made them equal."""
     seeds = hypothesis.first
     matrix = agreement.exact(hypothesis.matrix, seeds.mean(axis=0, dtype=np.float64))
-    if matrix is None or _keeps_blocks(matrix):
+    matrix = None if matrix is None else _settled(figure.pixels, matrix, seeds)
+    if matrix is None or _keeps_blocks(matrix) or min(figure.size) < field_exact.SIDE:
         return None
     box = regions.around(seeds, figure.size, regions.MARGIN)
-    for attempt in range(regions.ATTEMPTS):
-        equal = _equal(figure, drawn, matrix, box)
-        x, y = np.clip(np.round(seeds).astype(int) - box[:2], 0, np.array(equal.shape)[::-1] - 1).T
-        if attempt == 0 and equal[y, x].mean() < SEEDS:
-            return None
-        solid = regions.morphed(equal & _varied(figure.gray, box), cv2.MORPH_OPEN, regions.SMOOTHED)
+    for _ in range(regions.ATTEMPTS):
+        equal = _equal(figure, drawn, matrix, box) & _varied(figure.gray, box)
+        solid = regions.morphed(equal, cv2.MORPH_OPEN, regions.SMOOTHED)
         mask = regions.seeded(solid, seeds - box[:2])
         if mask is None:
             return None
@@ -80,6 +79,22 @@ def evidence(pixels: np.ndarray, equal: np.ndarray, box: Box) -> float:
         share = np.unique(steps, return_counts=True)[1] / steps.size
         least = min(least, float(-np.log(np.square(share).sum())))
     return least * float(equal.sum()) if least >= ENTROPY else 0.0
+
+
+def _settled(pixels: np.ndarray, matrix: np.ndarray, seeds: np.ndarray) -> np.ndarray | None:
+    """-> the motion, up to NEAR px beside, under which most of the seeds' pixels are equal; None where too few are. What was proposed in a
+    figure made smaller is known to a pixel or two."""
+    height, width = pixels.shape[:2]
+    first = np.round(seeds).astype(int)
+    around = sorted(product(range(-NEAR, NEAR + 1), repeat=2), key=lambda step: np.hypot(*step))
+    shares = []
+    for step in around:
+        second = np.round(motions.moved(matrix, first)).astype(int) + step
+        at = np.concatenate([first, second], axis=1)
+        x, y, u, v = at[((at >= 0) & (at < [width, height] * 2)).all(axis=1)].T
+        shares.append(float((pixels[y, x] == pixels[v, u]).all(axis=1).sum()) / len(seeds))
+    best = int(np.argmax(shares))
+    return matrix + np.column_stack([np.zeros((2, 2)), around[best]]) if shares[best] >= SEEDS else None
 
 
 def _keeps_blocks(matrix: np.ndarray) -> bool:
@@ -116,10 +131,11 @@ def _is_on_paper(gray: np.ndarray, mask: np.ndarray, box: Box) -> bool:
 
 
 def _is_pattern(pixels: np.ndarray, mask: np.ndarray, box: Box) -> bool:
-    """Whether most blocks of a region stand in more places of the figure than a source and some copies would."""
+    """Whether most blocks of a region stand in more places around than a source and some copies would."""
+    left, top = (max(0, side - AROUND) for side in box[:2])
+    found = field_exact.hashes(field_exact.mixed(pixels[top : box[3] + AROUND, left : box[2] + AROUND]))
     inside = cv2.erode(mask.astype(np.uint8), np.ones((field_exact.SIDE,) * 2, np.uint8), anchor=(0, 0))
-    found = field_exact.hashes(field_exact.mixed(pixels))
-    rows, columns = np.nonzero(inside[: found.shape[0] - box[1], : found.shape[1] - box[0]])
-    step = max(1, len(rows) // PROBES)
-    places = [np.count_nonzero(found == one) for one in found[rows[::step] + box[1], columns[::step] + box[0]]]
+    rows, columns = np.argwhere(inside)[:: max(1, int(inside.sum()) // PROBES)].T + [[box[1] - top], [box[0] - left]]
+    known = (rows < found.shape[0]) & (columns < found.shape[1])
+    places = [np.count_nonzero(found == one) for one in found[rows[known], columns[known]]]
     return bool(places) and float(np.median(places)) > field_exact.MOST_ALIKE

@@ -79,6 +79,13 @@ def test_a_motion_between_pixels_is_left_to_correlation() -> None:
     assert found(figure, Hypothesis(turned, hypothesis.first, hypothesis.second, "field")) is None
 
 
+def test_a_motion_seen_in_a_smaller_figure_is_settled_to_the_pixel() -> None:
+    figure, hypothesis = copied(TURNS["mirrored"])
+    off = hypothesis.matrix + [[0.004, -0.003, 1.4], [0.002, 0.005, -1.2]]
+    same = found(figure, Hypothesis(off, hypothesis.first, hypothesis.second, "keypoints"))
+    assert same is not None and np.array_equal(same.grown.matrix, hypothesis.matrix)
+
+
 @pytest.mark.parametrize("off", [(88, 96), (-24, 72)], ids=str)
 def test_blocks_on_blocks_say_nothing(off: tuple[int, int]) -> None:
     """What is alike becomes equal there once it was compressed; one pixel beside, it does not."""
