@@ -90,7 +90,9 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     same = identical.found(figure, drawn, hypothesis)
     if same is not None:
         found = _let_pass(figure, _equal_sides(verify.told(figure, drawn, same.grown, hypothesis.first)), config)
-        return found if isinstance(found, str) else _pair(figure, hypothesis, found, same.chance, IDENTICAL)
+        if isinstance(found, str):
+            return found
+        return replace(_pair(figure, hypothesis, found, same.chance, IDENTICAL), identical=True)
     found = tested(figure, drawn, hypothesis, config)
     if isinstance(found, str):
         return found

@@ -105,7 +105,8 @@ class Pair:
     first, second: Runs of the regions (column-major, see rle); matrix: (2, 3) float64, first -> second; inliers: places that agree
     with the motion; correlation: -1..1, normalised cross-correlation of the regions' detail; chance: 0..1, how often a
     random pair of regions of this size and look does as well, over all places looked at; score: 0..1, how sure; original: which side was
-    there first, where traces tell; between_panels: whether the regions lie in different panels.
+    there first, where traces tell; between_panels: whether the regions lie in different panels; identical: whether their pixels are
+    equal in all channels.
     """
 
     first: rle.Runs
@@ -118,6 +119,7 @@ class Pair:
     original: Original
     found_by: FoundBy
     between_panels: bool
+    identical: bool = False
 
 
 @dataclass(frozen=True)

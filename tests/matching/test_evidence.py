@@ -115,6 +115,13 @@ def test_a_pair_in_words(matrix: list[list[float]], original: str, words: str) -
     assert words in said and said.endswith("correlation 0.98, chance 1e-06")
 
 
+def test_what_is_equal_is_said_to_be() -> None:
+    same = one(original="first", identical=True)
+    assert evidence.phrase(same.links[0]).startswith("B is a copy of A, pixel for pixel, correlation")
+    rows = [next(csv.DictReader(io.StringIO(evidence.to_csv(told)))) for told in (same, one())]
+    assert [row["identical"] for row in rows] == ["yes", "no"]
+
+
 def test_the_verdict_counts_images_pairs_and_the_rest() -> None:
     a, b, c = file("a.png"), file("b.png"), file("c.png")
     told = found(
