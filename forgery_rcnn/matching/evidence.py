@@ -23,8 +23,8 @@ HEADER = (
     *("turn_degrees", "scale", "mirrored", "matrix_xx", "matrix_xy", "matrix_x", "matrix_yx", "matrix_yy", "matrix_y"),
     *("inliers", "correlation", "identical", "chance", "score", "original", "found_by", "picture"),
 )
-"""Columns of the table. Boxes in pixels, x1 y1 exclusive, areas in pixels; matrix: a -> b; identical: yes = equal pixel for pixel; original: a, b or
-undecided."""
+"""Columns of the table. Boxes in pixels, x1 y1 exclusive, areas in pixels; matrix: a -> b; identical: yes = pixel for pixel; original:
+a, b or undecided."""
 SIDES = {"first": "a", "second": "b", "undecided": "undecided"}
 UPRIGHT, SAME = 1.0, 0.02  # degrees, share: a smaller turn or change of size is not worth a word
 

@@ -19,6 +19,8 @@ EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from whic
 SAME_PLACE = 0.05  # of a panel's diagonal
 OVERLAID = {"px": 3.0, "share": 0.1, "alike": 0.5, "margin": 4}
 """Pixels off the same place; of the panel; what the panels share around it, at most; pixels around it that do not count."""
+OUTLINED = {"share": (0.01, 0.5), "one": 0.3}
+"""Of what two panels show beside text and bars: what differs, and how much of that has one colour, at least."""
 UPRIGHT = 3.0  # degrees at most
 SAME_SIZE = 0.05  # off a scale of 1
 RETURN = 6.0  # px that a motion made twice may move
@@ -54,6 +56,8 @@ def of(figure: Figure, found: Measured) -> str | None:
                 return "the same place of another panel, lighter or darker: two exposures of one field"
         if apart < OVERLAID["px"] and _is_overlay(figure, first, found):
             return "the same place of another panel that shows something else around it: drawn over both"
+        if apart < OVERLAID["px"] and _is_annotated(figure, first, found.grown.matrix):
+            return "the same place of another panel, with something drawn into one of them: one field, outlined"
     if all(_is_graphic(figure, side) for side in _sides(found)):
         return "sharp edges on paper and no grain between them: drawn, and drawn again"
     return None
@@ -154,12 +158,30 @@ def _off_the_same_place(figure: Figure, panels: tuple[int, int], found: Measured
 
 def _are_tinted(figure: Figure, panel: int, matrix: np.ndarray) -> bool:
     """Whether a panel and what the motion brings there differ in colour anywhere, not only in the region."""
-    x0, y0, x1, y1 = figure.panels[panel].tolist()
-    local, flags = agreement.from_corner(matrix, (x0, y0)), cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-    sides = figure.pixels[y0:y1, x0:x1], cv2.warpAffine(figure.pixels, local, (x1 - x0, y1 - y0), flags=flags)
-    own, other = (side - side.mean(axis=2, keepdims=True) for side in np.float32(sides))
+    own, other = (
+        side - side.mean(axis=2, keepdims=True) for side in np.float32(_brought(figure.pixels, figure, panel, matrix))
+    )
     across, share = TINTED
     return bool((np.abs(cv2.blur(own - other, (across, across))).max(axis=2) > CHANNELS).mean() >= share)
+
+
+def _is_annotated(figure: Figure, panel: int, matrix: np.ndarray) -> bool:
+    """Whether a panel and what the motion brings there are equal but for lines or areas of one colour."""
+    sides = _brought(figure.pixels, figure, panel, matrix)
+    seen = ~np.any(_brought(figure.ignored.astype(np.uint8), figure, panel, matrix), axis=0)
+    differ = (sides[0] != sides[1]).any(axis=2) & seen
+    low, high = OUTLINED["share"]
+    if not low * seen.sum() <= differ.sum() <= high * seen.sum() or not differ.any():
+        return False
+    counts = [np.unique(side[differ], axis=0, return_counts=True)[1] for side in sides]
+    return bool(max(count.max() for count in counts) >= OUTLINED["one"] * differ.sum())
+
+
+def _brought(values: np.ndarray, figure: Figure, panel: int, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) or (H, W, 3) uint8 -> a panel of it, and what the motion brings there, to the nearest pixel."""
+    x0, y0, x1, y1 = figure.panels[panel].tolist()
+    local, flags = agreement.from_corner(matrix, (x0, y0)), cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+    return values[y0:y1, x0:x1], cv2.warpAffine(values, local, (x1 - x0, y1 - y0), flags=flags)
 
 
 def _is_overlay(figure: Figure, panel: int, found: Measured) -> bool:

@@ -162,6 +162,19 @@ def test_a_channel_and_the_merge_that_holds_it_are_excused() -> None:
     assert isinstance(twice, Pair), twice
 
 
+@pytest.mark.parametrize("around", [cv2.FILLED, 2])
+def test_one_field_with_outlines_drawn_into_it_is_excused(around: int) -> None:
+    """But not what was copied to the same place of another field."""
+    field, outlined = panel(8), panel(8)
+    for x, y in ((40, 50), (100, 60), (60, 130), (120, 140)):
+        cv2.circle(outlined, (x, y), 14, (255, 255, 255), around)
+    one_line(judged(two(field, outlined), hypothesis(ONTO, GRID)), "outlined")
+    other = panel(9)
+    other[60:120, 50:110] = field[60:120, 50:110]
+    inner = GRID[((GRID > [50, 60]) & (GRID < [110, 120])).all(axis=1)]
+    assert isinstance(judged(two(field, other), hypothesis(ONTO, inner)), Pair)
+
+
 @pytest.mark.parametrize(("gain", "plus"), [(0.7, 0.0), (1.0, 18.0), (1.0, -18.0), (1.25, 0.0)])
 def test_two_exposures_of_one_field_are_excused(gain: float, plus: float) -> None:
     field = panel(9)
