@@ -44,17 +44,17 @@ def found(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis) -> Same | N
     matrix = None if matrix is None else _settled(figure.pixels, matrix, seeds)
     if matrix is None or _keeps_blocks(matrix) or min(figure.size) < field_exact.SIDE:
         return None
-    box = regions.around(seeds, figure.size, regions.MARGIN)
-    for _ in range(regions.ATTEMPTS):
+    wider = regions.around(seeds, figure.size, regions.MARGIN)
+    for _ in range(2 * regions.ATTEMPTS):  # looking costs little here
+        box = wider
         equal = _equal(figure, drawn, matrix, box) & _varied(figure.gray, box)
         solid = regions.morphed(equal, cv2.MORPH_OPEN, regions.SMOOTHED)
         mask = regions.seeded(solid, seeds - box[:2])
         if mask is None:
             return None
-        larger = regions.wider(mask, box, figure.size)
-        if larger == box:
+        wider = regions.wider(mask, box, figure.size)
+        if wider == box:
             break
-        box = larger
     nats = evidence(figure.pixels, (solid > 0) & mask, box)
     if nats < NATS or _is_on_paper(figure.gray, mask, box) or _is_pattern(figure.pixels, mask, box):
         return None

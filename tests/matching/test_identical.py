@@ -56,6 +56,21 @@ def test_the_region_is_what_was_copied(linear: tuple[tuple[int, int], ...]) -> N
     assert mask.sum() > 0.9 * SMALL**2
 
 
+@pytest.mark.parametrize("attempts", [1, 2, 4])
+def test_a_region_beyond_the_widest_window_is_what_was_seen_of_it(
+    monkeypatch: pytest.MonkeyPatch, attempts: int
+) -> None:
+    pixels = np.tile(noise_texture(3, 0, SIDE), (1, 2, 1))
+    pixels[:, SIDE : SIDE + 3] += 1
+    seeds = np.float32([[20, 20], [24, 22], [22, 26]])
+    motion = np.array([[1.0, 0, SIDE], [0, 1, 0]])
+    monkeypatch.setattr(identical, "_keeps_blocks", lambda _: False)
+    monkeypatch.setattr(identical.regions, "ATTEMPTS", attempts)
+    same = found(figure_of(pixels), Hypothesis(motion, seeds, seeds + np.float32([SIDE, 0]), "keypoints"))
+    assert same is not None and same.grown.mask.shape == same.grown.agreement.detail.shape
+    assert same.grown.mask.sum() > {1: 3_000, 2: 10_000, 4: 38_000}[attempts]
+
+
 def test_it_is_found_and_sure_where_correlation_says_nothing() -> None:
     """324 pixels of 40,000."""
     figure, _ = copied(TURNS["shifted"])
