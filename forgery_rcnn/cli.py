@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 from forgery_rcnn.errors import InputError
 
@@ -24,6 +27,19 @@ def described(doc: str | None) -> str:
     return re.sub(r"\n(?=python3 )", "\n\n", doc or "")
 
 
+@contextlib.contextmanager
+def _unwinding() -> Iterator[None]:
+    """Within this context SIGTERM, where nothing else listens to it, ends the process like an exit: what is temporary goes."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def command(main: Callable[..., int]) -> Callable[..., int]:
     """Wrap a script's `main(argv) -> int`: an InputError becomes one line on stderr and exit status 2."""
 
@@ -35,7 +51,8 @@ def command(main: Callable[..., int]) -> Callable[..., int]:
             if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show ± gets a ? and no traceback
                 stream.reconfigure(errors="replace")
         try:
-            return main(argv)
+            with _unwinding():
+                return main(argv)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -18,6 +19,7 @@ from forgery_rcnn.model_config import BARE_PTH as BARE_PTH
 from forgery_rcnn.model_config import DenseConfig as DenseConfig
 from forgery_rcnn.model_config import ModelConfig as ModelConfig
 
+INFINITE = float("inf")
 ALL = ("all",)  # every parameter of any model
 # The parts of the Mask R-CNN, by the prefix of their parameters' names.
 HEADS = ("rpn", "roi_heads")
@@ -74,22 +76,29 @@ class Stage:
 
     def __post_init__(self) -> None:
         where = f"Stage {self.name!r}:"
+        require(
+            re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", self.name) is not None,
+            f"{where} files are called by its name; use letters, digits, _, - and ., which is not the first",
+        )
         require(bool(self.trainable), f"{where} trainable is empty: name a part, e.g. ('roi_heads.box_predictor',)")
         require(self.epochs >= 1, f"{where} epochs is {self.epochs}; use at least 1")
         require(self.batch_size >= 1, f"{where} batch_size is {self.batch_size}; use at least 1")
         require(self.step_epochs >= 1, f"{where} step_epochs is {self.step_epochs}; use at least 1")
         require(self.warmup_steps >= 0, f"{where} warmup_steps is {self.warmup_steps}; use 0 or more")
         require(self.clip_norm > 0, f"{where} clip_norm is {self.clip_norm}; use a positive number, e.g. 5")
-        require(self.lr > 0, f"{where} lr is {self.lr}; use a positive number")
+        require(0 < self.lr < INFINITE, f"{where} lr is {self.lr}; use a positive number")
+        require(
+            0 <= self.weight_decay < INFINITE, f"{where} weight_decay is {self.weight_decay}; use 0 or more, e.g. 1e-4"
+        )
+        require(0 < self.step_gamma < INFINITE, f"{where} step_gamma is {self.step_gamma}; use a positive number")
+        require(self.patience >= 0, f"{where} patience is {self.patience}; use 1 or more evaluations, or 0 for never")
         require(self.repeats >= 1, f"{where} repeats is {self.repeats}; use at least 1")
         require(
             self.evaluate_images >= 0, f"{where} evaluate_images is {self.evaluate_images}; use a number, or 0 for all"
         )
         require(self.mine_every >= 0, f"{where} mine_every is {self.mine_every}; use 1 or more epochs, or 0 for never")
         require(self.mine_images >= 1, f"{where} mine_images is {self.mine_images}; use at least 1")
-        require(
-            1 <= self.mine_factor < float("inf"), f"{where} mine_factor is {self.mine_factor}; use 1 or more, e.g. 4"
-        )
+        require(1 <= self.mine_factor < INFINITE, f"{where} mine_factor is {self.mine_factor}; use 1 or more, e.g. 4")
         require(self.evaluate_every >= 1, f"{where} evaluate_every is {self.evaluate_every}; use at least 1")
         require(
             bool(self.alternate_with) == (self.alternate_every > 0),
@@ -142,6 +151,10 @@ class RunConfig:
     on_collapse: Literal["go_on", "stop"] = "go_on"
 
     def __post_init__(self) -> None:
+        require(self.seed >= 0, f"seed is {self.seed}; use 0 or more")
+        require(
+            0 <= self.save_every < INFINITE, f"save_every is {self.save_every}; use seconds, or 0 for after every step"
+        )
         require(self.watch >= 0, f"watch is {self.watch}; use a number of images, or 0 for none")
         require(self.probe_stages >= 0, f"probe_stages is {self.probe_stages}; use a number of images, or 0 for none")
         require(self.collapse_after >= 0, f"collapse_after is {self.collapse_after}; use 1 or more, or 0 for never")

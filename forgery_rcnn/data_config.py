@@ -63,6 +63,7 @@ class DataConfig:
         require(
             0 <= self.fold < self.folds, f"data.fold is {self.fold}; with {self.folds} folds use 0..{self.folds - 1}"
         )
+        require(self.split_seed >= 0, f"data.split_seed is {self.split_seed}; use 0 or more")
         require(self.few >= 1, f"data.few is {self.few}; use at least 1 image")
         require(self.min_box >= 1, f"data.min_box is {self.min_box}; use at least 1 pixel")
         for name in ("min_part", "crops_on_forged"):

@@ -121,6 +121,9 @@ class ModelConfig:
             0 <= self.separability_weight < float("inf"),
             f"model.separability_weight is {self.separability_weight}; use 0 (off) or a positive number, e.g. 0.5",
         )
+        for name in ("box_nms", "box_score_min"):
+            value = getattr(self, name)
+            require(0.0 <= value <= 1.0, f"model.{name} is {value}; use a number in 0..1")
         require(1 <= self.detections <= 100, f"model.detections is {self.detections}; use 1..100")
         for name in (
             "fpn_width",

@@ -92,21 +92,24 @@ def main(argv: list[str]) -> int:
     job = tyro.cli(Job, args=argv, prog="edarnn.py compare", description=described(__doc__))
     from forgery_rcnn.data import collection
     from forgery_rcnn.engine import rivals
+    from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
+    from forgery_rcnn.models import whole
 
     screen = Screen(sys.stdout)
+    page = job.record or job.out / "compare.md"
+    device_of(job.device)  # each system asks again; a wrong one is told before the data are read
+    whole.require_writable(page)
     data = collection.open_checked(job.data, screen.bar)
     results = []
     for name in job.systems:
         run = job.budget.of(replace(RECIPES[name], data=job.data), len(data.split.full))
         run = replace(run, device=job.device, precision=job.precision)
         results.append(rivals.measure(name, run, job.budget.inference, data, job.out / name))
-    page = job.record or job.out / "compare.md"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(_page(job, data, results, argv), encoding="utf-8")
     for line in rivals.lines(results):
         screen.say(line)
     screen.say(f"verdict: {_verdict(data, results)}")
+    page.write_text(_page(job, data, results, argv), encoding="utf-8")
     screen.say(f"written: {page}")
     return 0
 

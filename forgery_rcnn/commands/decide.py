@@ -49,6 +49,7 @@ class Job:
             share = getattr(self, name)
             require(0 <= share < 1, f"--{name.replace('_', '-')} is {share}; use a share from 0 to below 1, e.g. 0.05")
         require(0 < self.share <= 1, f"--share is {self.share}; use a share above 0, at most 1")
+        require(self.seed >= 0, f"--seed is {self.seed}; use 0 or more")
 
 
 def main(argv: list[str]) -> int:
@@ -59,12 +60,12 @@ def main(argv: list[str]) -> int:
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference import ensemble
 
-    screen = Screen(sys.stdout)
+    screen, device = Screen(sys.stdout), device_of(job.device)
     found = ensemble.load(job.weights, BARE_PTH)
     target = fitting.check_target(found, job.out)
     there = evaluate.opened(found, job.data.root, job.data.skip_bad, job.split, screen)
     evaluate.require_unknown(job.split, found, there)
-    found.to(device_of(job.device))
+    found.to(device)
     chosen, others = held_out.of_part(there.items, there.files, job.share)
     screen.say(f"fitting a decision on {len(chosen)} images, {len(others)} of the split are held out")
     values, forged = deciding.scores(found, there, chosen, job.precision, screen)

@@ -80,18 +80,19 @@ class Job:
 
         Goal(self.metric, self.false_alarms)
         require(0 < self.share <= 1, f"--share is {self.share}; use a share above 0, at most 1")
+        require(self.seed >= 0, f"--seed is {self.seed}; use 0 or more")
         require(100 <= self.resamples <= 100_000, f"--resamples is {self.resamples}; use 100 to 100000")
 
 
 def main(argv: list[str]) -> int:
     """Returns 0 when thresholds are fitted and stored. Interrupted, it has changed nothing."""
     job = tyro.cli(Job, args=argv, prog="edarnn.py fit", description=described(__doc__))
-    from forgery_rcnn.engine import evaluate, fitting, held_out
+    from forgery_rcnn.engine import evaluate, fitting, held_out, targets
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference import ensemble
 
-    screen = Screen(sys.stdout)
+    screen, device = Screen(sys.stdout), device_of(job.device)
     found = ensemble.load(job.weights, BARE_PTH, "mean" if job.rule == "weighted" else job.rule)
     if job.rule == "weighted" and len(found.members) == 1:
         raise InputError(f"--rule weighted is about several weights; name more than {found.path}")
@@ -100,7 +101,7 @@ def main(argv: list[str]) -> int:
     _check(job, found, there)
     if there.voices:
         screen.say("note: thresholds are fitted to what single folds say, and will be used on the mean of them all")
-    found.to(device_of(job.device))
+    found.to(device)
     chosen, others = held_out.of_part(there.items, there.files, job.share)
     screen.say(f"fitting {job.metric} on {len(chosen)} images, {len(others)} of the split are held out")
     digests = held_out.digests([member.record for member in chosen])
@@ -109,6 +110,8 @@ def main(argv: list[str]) -> int:
         screen.say(line)
     fitting.store(found, target, fitted, digests)
     screen.say(f"written: {target}")
+    if targets.decides_no_more(found, target):
+        screen.say("note: it holds no decision any more, as its scores may be others now; run `edarnn.py decide` anew")
     if others and job.split == "validation":
         screen.say(fitting.honest(found, target, job.data.root))
     return 0

@@ -69,6 +69,7 @@ class Job:
             flag = "--" + name.replace("_", "-")
             require(0 <= share < 1, f"{flag} is {share}; use a share from 0 to below 1, e.g. 0.05")
         require(0 < self.share <= 1, f"--share is {self.share}; use a share above 0, at most 1")
+        require(self.seed >= 0, f"--seed is {self.seed}; use 0 or more")
 
 
 def main(argv: list[str]) -> int:
@@ -78,16 +79,17 @@ def main(argv: list[str]) -> int:
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference import ensemble
-    from forgery_rcnn.models import weights
+    from forgery_rcnn.models import weights, whole
 
-    screen = Screen(sys.stdout)
+    screen, device = Screen(sys.stdout), device_of(job.device)
     # Not the default of prediction, which may be a fusion itself.
     found = ensemble.load(job.weights or (str(weights.resolve(None)),), BARE_PTH)
     _check(found)
     target = (job.out or _default_out(found.path)) / ensemble.FILE
+    whole.require_writable(target)
     there = evaluate.opened(found, job.data.root, job.data.skip_bad, job.split, screen)
     evaluate.require_unknown(job.split, found, there)
-    found.to(device_of(job.device))
+    found.to(device)
     chosen, others = held_out.of_part(there.items, there.files, job.share)
     screen.say(f"fitting on {len(chosen)} images, {len(others)} of the split are held out")
     images, folds = _seen(job, found, there, chosen, screen), fitting.folds(chosen, job.seed)
@@ -175,5 +177,4 @@ def _write(target: Path, job: Job, found: Ensemble, config: InferenceConfig, tol
     from forgery_rcnn.inference import ensemble
 
     members = [(ensemble.source_of(member), member.weight) for member in found.members] + [(job.matching, 1.0)]
-    target.parent.mkdir(parents=True, exist_ok=True)
     ensemble.write(target, members, "fused", config, **told)

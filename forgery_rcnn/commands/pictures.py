@@ -49,8 +49,8 @@ def main(argv: list[str]) -> int:
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference import ensemble
 
-    screen = Screen(sys.stdout)
-    found = ensemble.load(job.weights and (job.weights,), BARE_PTH).to(device_of(job.device))
+    screen, device = Screen(sys.stdout), device_of(job.device)
+    found = ensemble.load(job.weights and (job.weights,), BARE_PTH).to(device)
     out = job.out or found.path.parent / "pictures"
     for number, member in enumerate(found.members, start=1):  # of several folds each has pictures of its own
         place = out if len(found.members) == 1 else out / f"{number}-{member.path.parent.name or member.path}"
@@ -66,7 +66,9 @@ def _draw(job: Job, member: Member, fitted: Collection[str], out: Path, screen: 
     from forgery_rcnn.engine.precision import autocast
 
     trained_on = from_dict(DataConfig, member.meta.get("config", {}).get("data", {}))
-    data = trained_on if job.root is None else replace(trained_on, root=job.root, layout="auto", masks=None)
+    data = trained_on
+    if job.root is not None:
+        data = replace(trained_on, root=job.root, layout="auto", masks=None, split_file=None)
     split = collection.open_checked(data, screen.bar).split
     chosen = splits.balanced(split.named(job.split), job.images)
     if not chosen:

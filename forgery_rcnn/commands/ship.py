@@ -83,13 +83,13 @@ def main(argv: list[str]) -> int:
     from forgery_rcnn.inference import ensemble, shipped
     from forgery_rcnn.models import weights
 
-    screen = Screen(sys.stdout)
+    screen, device = Screen(sys.stdout), device_of(job.device)
     if job.hosts is not None:  # before hours of measuring
         sources.of_hosts(job.hosts, job.data.root)
     found = ensemble.load((job.weights,), BARE_PTH)
     part = held_out.PART if found.fitted else "validation"
     there = evaluate.opened(found, job.data.root, job.data.skip_bad, part, screen)
-    found.to(device_of(job.device))
+    found.to(device)
     name = shipped.DETECTOR if found.fusion is None else shipped.FUSION
     target = job.out or weights.SHIPPED / name
     target = target.with_suffix("") if target.suffix in (".safetensors", ".json") else target
@@ -196,13 +196,19 @@ def _where(scene: _Scene) -> str:
 
 
 def _public(meta: dict[str, Any]) -> dict[str, Any]:
-    """The JSON beside weights without places on this machine: of a root and of a start only the name, of others nothing."""
-    config = {name: dict(part) if isinstance(part, dict) else part for name, part in meta["config"].items()}
+    """The JSON beside weights without places on this machine, its own and of the runs before."""
+    earlier = [{**run, "config": _placeless(run.get("config", {}))} for run in meta.get("before", [])]
+    return {**meta, "config": _placeless(meta["config"]), "before": earlier}
+
+
+def _placeless(told: dict[str, Any]) -> dict[str, Any]:
+    """A run's settings: of a root and of a start only the name, of other places nothing."""
+    config = {name: dict(part) if isinstance(part, dict) else part for name, part in told.items()}
     for section, name in (("data", "root"), ("data", "split_file"), ("data", "masks"), ("model", "weights")):
         place = config.get(section, {}).get(name)
         if place and Path(place).is_absolute():
             config[section][name] = Path(place).name if name in ("root", "weights") else None
-    return {**meta, "config": config}
+    return config
 
 
 def _count(tensors: dict[str, Any]) -> str:

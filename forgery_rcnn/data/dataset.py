@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -204,10 +205,20 @@ def _quiet(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+class _Loader(DataLoader[Item]):
+    """Of what a loader process met, the one line that was said there: torch hands over its whole traceback as the message."""
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from super().__iter__()
+        except InputError as error:
+            raise InputError(str(error).rstrip().rpartition("InputError: ")[2]) from None
+
+
 def make_loader(dataset: ForgeryDataset, sampler: Iterable[list[Draw]]) -> DataLoader[Item]:
     """A loader whose workers live as long as it does and hand over whole batches, those of (index, seed) in `sampler`."""
     workers = dataset.config.workers
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_sampler=sampler,
         num_workers=workers,

@@ -123,5 +123,5 @@ def fingerprint(records: Sequence[Record]) -> str:
     digest = hashlib.sha256()
     for record in sorted(records, key=lambda r: r.key):
         mask_bytes = 0 if record.mask is None else masks.stored_bytes(record.mask)
-        digest.update(f"{record.key} {record.image.stat().st_size} {mask_bytes}\n".encode())
+        digest.update(f"{record.key} {record.image.stat().st_size} {mask_bytes}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]

@@ -7,6 +7,7 @@ RUN/model.safetensors|.json                     the run's result: best weights o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,17 @@ def require_same_run(meta: dict[str, Any], mine: dict[str, Any], path: Path) -> 
     if other:
         raise InputError(
             f"{path}: was made with other settings ({', '.join(other)}); resume with the same, or use another --out"
+        )
+
+
+def require_same_split(path: Path, mine: dict[str, list[str]]) -> None:
+    """Raise InputError unless a run's split.json, where it is there, holds this split, as Split.keys gives it."""
+    then = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else mine
+    other = [name for name, keys in mine.items() if then.get(name) != keys]
+    if other:
+        raise InputError(
+            f"{path}: the run trained on another split than the data give now ({', '.join(other)} differ); bring back the "
+            "split file it had, or use another --out"
         )
 
 

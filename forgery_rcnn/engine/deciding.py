@@ -104,12 +104,11 @@ def store(found: Ensemble, target: Path, decided: Decided, digests: Sequence[str
     """Write the decision into the JSON of the weights or of the ensemble at `target` (fitting.check_target); tensors and
     thresholds are not touched."""
     told = as_json(decided, digests)
-    if target.exists() and found.path.with_suffix(".json") == target:
+    if found.meta and target.exists() and found.path.with_suffix(".json") == target:
         weights.write_json(target, {**found.meta, "decision": told})
         return
     members = [(ensemble.source_of(member), member.weight) for member in found.members]
     more = {} if found.fusion is None else {"fusion": found.fusion.as_json()}
     if found.fitted:
         more["fitted"] = {"images": sorted(found.fitted)}
-    target.parent.mkdir(parents=True, exist_ok=True)
     ensemble.write(target, members, found.rule, found.config, decision=told, **more)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from forgery_rcnn.config import DataConfig, InferenceConfig, from_dict
-from forgery_rcnn.data import collection, kinds, masks, records, splits
+from forgery_rcnn.data import collection, kinds, masks, records, sample, splits
 from forgery_rcnn.data.augment import paint_boxes
 from forgery_rcnn.engine import held_out
 from forgery_rcnn.engine.distributed import device_of
@@ -117,9 +117,11 @@ def opened(found: Ensemble, root: Path | None, skip_bad: bool, part: str, screen
     screen.say(f"weights {found.path} on {len(items)} images: split {part} of {root or 'the built-in sample'}")
     if voices:
         screen.say("note: the members are folds of one another; each image is predicted by those not trained on it")
-    if any(member.meta.get("data") != files.fingerprint for member in learnt):
+    lost = data.split_file is None and any(_trained_on(member).split_file for member in learnt)
+    if lost or any(member.meta.get("data") != files.fingerprint for member in learnt):
         screen.say(
-            "note: not the files that these weights were trained on; the split is drawn anew and may hold images they know"
+            "note: not the files, or not the split file, of these weights' training; the split is drawn anew and may hold images "
+            "they know"
         )
     return Part(data, files, items, voices)
 
@@ -133,9 +135,15 @@ def require_unknown(part: str, found: Ensemble, there: Part) -> None:
 
 
 def _read_as(member: Member, root: Path | None, skip_bad: bool) -> DataConfig:
-    """A member's data settings, for another root."""
-    told = from_dict(DataConfig, member.meta.get("config", {}).get("data", {}))
-    return replace(told, root=root, layout="auto", masks=None, skip_bad=skip_bad, cue="none")
+    """A member's data settings, for a root; what only its own root has, a layout, masks and a split file, stays with that."""
+    told = _trained_on(member)
+    own, asked = ((place or sample.default_root()).resolve() for place in (told.root, root))
+    data = replace(told, root=root, skip_bad=skip_bad, cue="none")
+    return data if asked == own else replace(data, layout="auto", masks=None, split_file=None)
+
+
+def _trained_on(member: Member) -> DataConfig:
+    return from_dict(DataConfig, member.meta.get("config", {}).get("data", {}))
 
 
 def _untrained(

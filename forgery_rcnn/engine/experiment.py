@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def explore(data: Collection, long_side: int, min_box: int, out: Path, screen: S
         screen.say(line)
     folder = out / "eda"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "card.txt").write_text("\n".join(lines) + "\n")
+    (folder / "card.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "card.json").write_text(json.dumps(card.as_json(found), indent=1))
     shown = (data.split.few + [r for r in data.split.full if r.label == "authentic"][:3] + data.split.validation)[:18]
     pictures = [
@@ -52,8 +53,9 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
     if run.fold_runs:
         _require_free_split(run, data)
     with distributed.joined(run.device) as world, listening() as stop:
+        gone = _too_small(data, run, screen)
         if not run.fold_runs:  # each fold has a split of its own
-            data = replace(data, split=_visible(data, run, screen))
+            data = replace(data, split=_without(data.split, gone))
         trains = _Call(data, world, screen, stop, resume)
         screen.say(
             f"recipe {name} on {world.device}, {world.size} process{'es' * (world.size > 1)}; everything goes to {out}"
@@ -62,7 +64,7 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
             if run.arms:
                 _experiment(run, out, trains)
             elif run.fold_runs:
-                _folds(run, out, trains)
+                _folds(run, out, trains, gone)
             else:
                 trains(run, out)
         except Interrupted as interrupted:
@@ -71,8 +73,8 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
     return 0
 
 
-def _visible(data: Collection, run: RunConfig, screen: Screen) -> Split:
-    """The split without forged images none of whose instances is left at the model's size: they would train as authentic."""
+def _too_small(data: Collection, run: RunConfig, screen: Screen) -> set[str]:
+    """Keys of forged images none of whose instances is left at the model's size: they would train as authentic."""
     long_side, min_box = run.model.scaled_to, run.data.min_box
     gone = {
         record.key
@@ -81,7 +83,11 @@ def _visible(data: Collection, run: RunConfig, screen: Screen) -> Split:
     }
     if gone:
         screen.say(f"not trained on, too small at the model's input size: {len(gone)} forged images, e.g. {min(gone)}")
-    old = data.split
+    return gone
+
+
+def _without(old: Split, gone: Container[str]) -> Split:
+    """The split without these keys in what it trains on."""
     single, few, full = ([r for r in part if r.key not in gone] for part in (old.single, old.few, old.full))
     return Split(single, few, full, old.validation)
 
@@ -103,9 +109,8 @@ class _Call:
         looked = f"which part fails: python3 -m debug.all --weights {out}"
         if trainer.state.model.gives == "map":
             looked = f"more pictures: python3 edarnn.py pictures --weights {out}"
-        self.screen.say(
-            f"weights: {result}; log: {out}/log.jsonl; TensorBoard: {out}/tensorboard; figures: {out}/figures; {looked}"
-        )
+        board = f"TensorBoard: {out}/tensorboard; " if run.tensorboard else ""
+        self.screen.say(f"weights: {result}; log: {out}/log.jsonl; {board}figures: {out}/figures; {looked}")
         return result
 
 
@@ -119,10 +124,10 @@ def _pictures(trainer: Trainer, index: int) -> None:
     chosen = forged[: PICTURES - 1] + authentic[:1]
     model = trainer.state.model.eval()
     with autocast(trainer.world.device, config.precision):
-        for record in chosen:
+        for place, record in enumerate(chosen, 1):
             view, found = predict_record(model, record, config.data, config.inference)
             figure = draw.overlay(view.loaded.pixels, view.loaded.masks, found, record.key)
-            draw.save(figure, folder / f"{record.label}-{record.case_id}.png")
+            draw.save(figure, folder / f"{record.label}-{draw.file_name(place, record.case_id)}")
     if config.probe_stages and isinstance(model, MaskRCNN):
         trainer.screen.say(f"  verdict on stage {stage.name}: {trainer.scorer.cause(config.probe_stages)}")
     trainer.screen.say(f"  {len(chosen)} overlays of stage {stage.name}: {folder}/")
@@ -138,18 +143,19 @@ def _require_free_split(run: RunConfig, data: Collection) -> None:
         )
 
 
-def _folds(run: RunConfig, out: Path, trains: _Call) -> None:
+def _folds(run: RunConfig, out: Path, trains: _Call, gone: Container[str]) -> None:
     """Every fold in OUT/fold-K, an ordinary run on its own split, then OUT/ensemble.json with the mean of them all.
 
     A resumed call finds the finished ones at their end and goes on with the one that was interrupted.
     """
     from forgery_rcnn.inference import ensemble
 
-    results = []
-    for number, fold in enumerate(run.fold_runs, 1):
-        one = replace(run, data=replace(run.data, fold=fold), fold_runs=())
-        data = replace(trains.data, split=splits.split(trains.data.records, trains.data.facts, one.data))
-        data = replace(data, split=_visible(data, one, trains.screen))
+    data, results = trains.data, []
+    ones = [replace(run, data=replace(run.data, fold=fold), fold_runs=()) for fold in run.fold_runs]
+    # Before any is trained: a fold that cannot validate is told now, not days later.
+    each = [splits.split(data.records, data.facts, one.data) for one in ones]
+    for number, (fold, one, split) in enumerate(zip(run.fold_runs, ones, each, strict=True), 1):
+        data = replace(data, split=_without(split, gone))
         trains.screen.say(
             f"fold {fold}, number {number} of {len(run.fold_runs)}: {len(data.split.full)} images train, "
             f"{len(data.split.validation)} validate"

@@ -15,10 +15,10 @@ from forgery_rcnn.bootstrap import Interval, Paired, Resampling
 from forgery_rcnn.config import InferenceConfig, to_dict
 from forgery_rcnn.data import splits
 from forgery_rcnn.data.splits import Member
-from forgery_rcnn.engine import held_out, outcomes
+from forgery_rcnn.engine import held_out, outcomes, targets
 from forgery_rcnn.engine.outcomes import CALLS, Goal, Outcomes
+from forgery_rcnn.engine.targets import check_target as check_target
 from forgery_rcnn.engine.thresholds import Axis, Setting, Table, search, value
-from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference import ensemble
 from forgery_rcnn.inference.ensemble import Ensemble
 from forgery_rcnn.models import weights
@@ -259,33 +259,6 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def check_target(found: Ensemble, out: Path | None) -> Path:
-    """-> where the fitted thresholds go: `out`, or the JSON that they were read from.
-
-    Raises InputError, before anything is predicted, where neither will do.
-    """
-    if out is not None:
-        if out.suffix != ".json" or out.with_suffix(".safetensors").exists():
-            raise InputError(f"--out {out}: is to be an ensemble's file; name it .json, with no weights of that name")
-        return out
-    if found.path.resolve().parent == weights.SHIPPED.resolve():
-        raise InputError(
-            f"{found.path}: shipped weights stay as they are; name others, e.g. --weights runs/NAME, or pass --out "
-            "runs/NAME/ensemble.json"
-        )
-    if found.path.suffix == ".json":
-        return found.path
-    if len(found.members) > 1:
-        raise InputError(
-            "several --weights are stored as an ensemble; name its file, e.g. --out runs/NAME/ensemble.json"
-        )
-    if found.path.suffix != ".safetensors":
-        raise InputError(
-            f"{found.path}: has no JSON beside it to store thresholds in; pass --out runs/NAME/ensemble.json"
-        )
-    return found.path.with_suffix(".json")
-
-
 def store(found: Ensemble, target: Path, fitted: Fitted, digests: Sequence[str]) -> None:
     """Write the thresholds and what they were fitted on to `target`; weights themselves are not touched.
 
@@ -293,11 +266,10 @@ def store(found: Ensemble, target: Path, fitted: Fitted, digests: Sequence[str])
     """
     told = as_json(fitted, sorted({*digests, *found.fitted}))
     config = fitted.setting.config
-    if target == found.path.with_suffix(".json") and found.path.suffix == ".safetensors":
+    if targets.own(found, target):
         weights.write_json(target, {**found.meta, "thresholds": to_dict(config), "fitted": told})
         return
     each = zip(found.members, fitted.setting.shares, strict=True)
     members = [(ensemble.source_of(member), share) for member, share in each if share > 0]
     more = {} if found.fusion is None else {"fusion": found.fusion.as_json()}
-    target.parent.mkdir(parents=True, exist_ok=True)
     ensemble.write(target, members, found.rule, config, fitted=told, **more)

@@ -7,7 +7,6 @@ of the step. So an interrupted run that is resumed has the same losses as one th
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable
@@ -34,7 +33,7 @@ from forgery_rcnn.engine.state import RunState
 from forgery_rcnn.engine.stopping import Interrupted, StopSignal
 from forgery_rcnn.engine.watch import Watch
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.models import weights
+from forgery_rcnn.models import weights, whole
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.segmenter import Segmenter
 
@@ -63,8 +62,8 @@ class Trainer:
             self._resume()
         if world.leads:
             self.out.mkdir(parents=True, exist_ok=True)
-            (self.out / "config.json").write_text(json.dumps(to_dict(self.config), indent=1))
-            (self.out / "split.json").write_text(json.dumps(self.split.keys(), indent=1))
+            weights.write_json(self.out / "config.json", to_dict(self.config))
+            weights.write_json(self.out / "split.json", self.split.keys())
         self.saved_at = time.monotonic()
         here = self.state.position
         self.log = RunLog(self.out, here.lines, here.step, self.config.tensorboard) if world.leads else None
@@ -92,11 +91,15 @@ class Trainer:
         for stage in self.config.stages:
             freezing.apply(self.state.model, (*stage.trainable, *stage.alternate_with), stage.frozen)
             if not self.split.named(stage.subset):
-                raise InputError(f"stage {stage.name!r}: subset {stage.subset!r} holds no image")
+                fix = "; name a forged image with larger regions, --data.single CASE" * (stage.subset == "single")
+                raise InputError(f"stage {stage.name!r}: subset {stage.subset!r} holds no image{fix}")
 
     # ---- checkpoints ------------------------------------------------------------------------------------------
 
     def _resume(self) -> None:
+        if self.world.leads:
+            for folder in (self.folder, self.out):
+                whole.sweep(folder)
         found = checkpoints.newest(self.folder)
         if found is None:
             self.screen.say(f"no checkpoint in {self.folder}: starting from the beginning")
@@ -105,14 +108,18 @@ class Trainer:
         for line in passed:
             self.screen.say(line)
         checkpoints.require_same_run(meta, self.about, path)
+        checkpoints.require_same_split(self.out / "split.json", self.split.keys())
         self.about["before"] = meta.get("before", [])  # the file it started from may be another one by now
         self.state.restore(tensors, meta, path)
         here = self.state.position
+        here.sums = meta["sums"][self.world.rank] if "sums" in meta else here.sums
         self.screen.say(f"resuming from {path}: stage {here.stage + 1}, epoch {here.epoch + 1}, batch {here.batch + 1}")
 
     def _save(self) -> None:
+        sums = self.world.gathered([self.state.position.sums])
         if self.world.leads:
-            meta = self.about | self.state.values()
+            # A run that is interrupted before its first evaluation predicts too, by its own settings.
+            meta = {"thresholds": to_dict(self.config.inference), "sums": sums} | self.about | self.state.values()
             checkpoints.save_last(self.folder, self.state.position.step, self.state.tensors(), meta)
         self.world.wait()
         self.saved_at = time.monotonic()
@@ -203,7 +210,7 @@ class Trainer:
                 seen += len(batch[0]) * self.world.size
                 bar(f"loss {loss:.3f}  {seen / (time.monotonic() - began):.1f} images/s")
                 self._pause_if_asked()
-        values = self._epoch_values(stage, len(sampler), seen / (time.monotonic() - began))
+        values = self._epoch_values(stage, len(sampler), seen / (time.monotonic() - began) if seen else None)
         if mining.due(stage, here.epoch):
             self.scorer.mine(stage, self.split.named(stage.subset), sampler)
         if self.watch is not None:
@@ -254,10 +261,12 @@ class Trainer:
             self._save()
             raise Interrupted(self.folder, self.stop.number)
 
-    def _epoch_values(self, stage: Stage, steps: int, images_per_s: float) -> dict[str, Any]:
+    def _epoch_values(self, stage: Stage, steps: int, rate: float | None) -> dict[str, Any]:
+        """What is logged of an epoch; `rate`: images per second, None where it was resumed after its last step."""
         here = self.state.position
         sums = self.world.gathered([here.sums])  # the log holds the mean over all ranks
         means = {name: sum(other[name] for other in sums) / steps / self.world.size for name in here.sums}
         about = {"stage": stage.name, "epoch": here.epoch + 1, "step": here.step}
-        rates = {"lr": self.state.optimiser.param_groups[0]["lr"], "images_per_s": round(images_per_s, 3)}
-        return about | rates | {"loss": sum(means.values())} | means
+        about["lr"] = optimisers.learning_rate(stage, here.stage_step - 1, steps)
+        about["images_per_s"] = None if rate is None else round(rate, 3)
+        return about | {"loss": sum(means.values())} | means

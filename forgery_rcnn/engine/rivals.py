@@ -21,7 +21,7 @@ import torch
 
 from forgery_rcnn import numbers
 from forgery_rcnn.bootstrap import Interval, Resampling
-from forgery_rcnn.config import InferenceConfig, RunConfig, from_dict, to_dict
+from forgery_rcnn.config import RunConfig, to_dict
 from forgery_rcnn.data import records, worker
 from forgery_rcnn.data.collection import Collection
 from forgery_rcnn.engine import checkpoints, experiment, runlog, validation
@@ -72,9 +72,10 @@ def measure(name: str, run: RunConfig, inference: Literal["plain", "recipe"], da
         notes.write_text(json.dumps(_apart(_train, name, run, data, out)))
     trained = json.loads(notes.read_text()) if notes.is_file() else {"memory": math.nan}  # it was stopped just before
     told = _apart(_predict, run, inference, data, out)
-    rates = [line["images_per_s"] for line in runlog.read_log(out / "log.jsonl")]
     found = _intervals(told.pop("numbers"))
-    return Result(name, train_rate=float(np.median(rates)), train_memory=trained["memory"], **found, **told)
+    rates = [rate for line in runlog.read_log(out / "log.jsonl") if (rate := line["images_per_s"]) is not None]
+    rate = float(np.median(rates or [math.nan]))
+    return Result(name, train_rate=rate, train_memory=trained["memory"], **found, **told)
 
 
 def scored(run: RunConfig, inference: Literal["plain", "recipe"], data: Collection, out: Path) -> dict[str, Interval]:
@@ -133,8 +134,8 @@ def _train(name: str, run: RunConfig, data: Collection, out: Path) -> dict[str, 
 def _predict(run: RunConfig, inference: Literal["plain", "recipe"], data: Collection, out: Path) -> dict[str, Any]:
     found = weights.load(str(out), run.model)
     model = found.model.to(device_of(run.device))
-    stored = from_dict(InferenceConfig, found.meta["thresholds"])
-    settings = validation.plain(stored) if inference == "plain" else stored
+    # Not those that are stored: `fit` may have changed them since, on the very images.
+    settings = validation.plain(run.inference) if inference == "plain" else run.inference
     items, spent = data.split.validation or data.split.full, [0.0]
 
     def answers() -> Iterator[tuple[str, Answer, Truth]]:
@@ -171,7 +172,12 @@ def lines(results: Sequence[Result]) -> list[str]:
     for r in sorted(results, key=lambda result: -result.of1.value):
         scores = " | ".join(str(getattr(r, name)) for name in NUMBERS)
         out.append(
-            f"| {r.name} | {scores} | {r.parameters / 1e6:.1f} M | {r.train_rate:.1f}/s | {r.predict_rate:.1f}/s "
-            f"| {'n/a' if math.isnan(r.train_memory) else f'{r.train_memory:,.0f}'}, {r.predict_memory:,.0f} MiB |"
+            f"| {r.name} | {scores} | {r.parameters / 1e6:.1f} M | {_told(r.train_rate, '.1f', '/s')} "
+            f"| {r.predict_rate:.1f}/s | {_told(r.train_memory, ',.0f', '')}, {r.predict_memory:,.0f} MiB |"
         )
     return out
+
+
+def _told(value: float, form: str, unit: str) -> str:
+    """A number that an interruption may have lost."""
+    return "n/a" if math.isnan(value) else f"{value:{form}}{unit}"

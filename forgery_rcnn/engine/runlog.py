@@ -109,7 +109,7 @@ class RunLog:
 def epoch_line(values: dict[str, Any], epochs: int, best_by: str) -> str:
     """One epoch's numbers, of `epochs` in the stage, as they are printed; the image AUC where weights are kept by it."""
     line = f"  epoch {values['epoch']:>3}/{epochs}  loss {values['loss']:.4f}  lr {values['lr']:.1e}  "
-    line += f"{values['images_per_s']:.1f} images/s"
+    line += "" if values["images_per_s"] is None else f"{values['images_per_s']:.1f} images/s"
     if "of1_mean" in values:
         line += f"   oF1 {values['of1_mean']:.4f} (all authentic {values['baseline_all_authentic']:.4f})"
         line += f"  Dice {values['dice_mean']:.4f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,18 @@ def _average(decay: float, averages: Sequence[Tensor], current: Sequence[Tensor]
             average.copy_(value)
 
 
+def _placed(key: str, value: Tensor, target: Tensor, group: Mapping[str, Any]) -> Tensor:
+    """A saved value of a parameter's optimiser state as that optimiser takes it, like torch's Optimizer.load_state_dict.
+
+    A fused kernel walks parameter and moments side by side in memory: they need the same strides, and it counts its steps on
+    the parameter's device.
+    """
+    if key != "step":
+        return torch.empty_like(target).copy_(value).detach()
+    counted_there = group.get("fused") or group.get("capturable")
+    return value.to(target.device, torch.float32) if counted_there else value
+
+
 class RunState:
     """Built from a configuration and its seed; `tensors` and `values` are what `restore` needs."""
 
@@ -82,11 +94,11 @@ class RunState:
     def use(self, optimiser: torch.optim.Optimizer) -> None:
         """Take this optimiser; right after `restore` it gets the state it was saved with."""
         parameters = dict(self.model.named_parameters())
+        groups = {parameter: group for group in optimiser.param_groups for parameter in group["params"]}
         for name, value in self._waiting.items():
             parameter, key = name.split("/")
             target = parameters[parameter]
-            # A fused optimiser walks parameter and moments side by side in memory: they need the same strides.
-            optimiser.state[target][key] = value if key == "step" else torch.empty_like(target).copy_(value).detach()
+            optimiser.state[target][key] = _placed(key, value, target, groups[target])
         self.optimiser, self._waiting = optimiser, {}
 
     def next_stage(self, best: Path) -> None:

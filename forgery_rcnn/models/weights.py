@@ -5,14 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -20,11 +17,12 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from forgery_rcnn.config import InferenceConfig, ModelConfig, from_dict
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.models import matcher, package_weights, packing, zoo
+from forgery_rcnn.models import matcher, package_weights, packing, pth, whole, zoo
 from forgery_rcnn.models.backbones import download, evened, norm_of
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.models.stems import fusion
+from forgery_rcnn.models.whole import write_json as write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "weights"
@@ -54,7 +52,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) ->
     json_path = path.with_suffix(".json")
     try:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        digest = _replace(path, lambda temporary: save_file(contiguous, temporary))
+        digest = whole.replace(path, lambda temporary: save_file(contiguous, temporary))
         write_json(json_path, {**meta, "sha256": digest})
     except (OSError, SafetensorError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space" in str(error)
@@ -74,32 +72,6 @@ def publish(best: Path, result: Path) -> None:
         there = {}
     if there.get("sha256") != meta["sha256"]:
         write(result, tensors, meta)
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write PATH through a temporary file, flushed to disk and renamed: whole, or not at all. NaN is refused."""
-    text = json.dumps(values, indent=1, allow_nan=False)
-    _replace(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def _replace(path: Path, fill: Any) -> str:
-    """Fill a temporary file beside `path`, flush it, rename it over `path`; -> its sha256. Cleans up on failure."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        fill(temporary)
-        with open(temporary, "rb+") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-    return digest
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -171,7 +143,7 @@ def load(name: str | None, bare: ModelConfig) -> Restored:
                 f"{path.with_suffix('.json')}: holds no config.model; these weights were not saved by this project"
             ) from None
     else:
-        tensors, meta, config = _read_pth(path), {}, bare
+        tensors, meta, config = pth.read(path), {}, bare
     model = zoo.build(_without_download(config))
     fit(model, model_part(tensors), path, drop=())
     return Restored(model.eval(), meta, path)
@@ -189,7 +161,7 @@ def start(model: Segmenter) -> None:
         fit(model, fusion.carried(state, model.backbone), Path(weights.url.rsplit("/", 1)[-1]), drop=PREDICTORS)
         return
     if name := model.config.package:
-        tensors = _read_pth(package_weights.file_of(name))
+        tensors = pth.read(package_weights.file_of(name))
         package_weights.into(model, name, model.config.backbone, tensors)
         evened(model.backbone)
         return
@@ -243,9 +215,11 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def fit(model: Segmenter, state: Mapping[str, Tensor], path: Path, drop: tuple[str, ...]) -> None:
     """Load `state` into `model`, all of it but the prefixes in `drop`.
 
-    Raises InputError, one line, if it does not fit.
+    Raises InputError, one line, if it does not fit, or is not finite: such a model finds nothing in any image.
     """
     state = {name: tensor for name, tensor in state.items() if not (drop and name.startswith(drop))}
+    if bad := next((name for name, tensor in state.items() if not tensor.isfinite().all()), ""):
+        raise InputError(f"{path}: {bad} holds NaN or infinity; its training has failed, use an earlier checkpoint")
     own = model.state_dict()
     if isinstance(model, MaskRCNN):
         state = fusion.renamed(state, model.backbone)
@@ -289,21 +263,4 @@ def _without_download(config: ModelConfig) -> ModelConfig:
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    return read(path)[0] if path.suffix == ".safetensors" else _read_pth(path)
-
-
-def _read_pth(path: Path) -> dict[str, Tensor]:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise InputError(
-            f"{path}: holds more than tensors and is refused (unpickling can run code); save its state_dict alone"
-        ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not a readable weights file ({str(error).splitlines()[0][:100]})") from None
-    for name in ("model", "state_dict", "model_state_dict"):
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
-    if not isinstance(found, dict) or not found or not all(isinstance(v, Tensor) for v in found.values()):
-        raise InputError(f"{path}: holds no state_dict of tensors; save one with torch.save(model.state_dict(), PATH)")
-    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    return read(path)[0] if path.suffix == ".safetensors" else pth.read(path)

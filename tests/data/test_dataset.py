@@ -254,6 +254,13 @@ def test_a_worker_process_hands_over_the_same_batches(shared_root: Path) -> None
     assert all(same(a, b) for a, b in zip(*epochs, strict=True))
 
 
+def test_a_file_that_goes_bad_is_one_line_from_a_worker_too(tiny_root: Path, refused) -> None:
+    items = dataset(tiny_root, workers=1)
+    (tiny_root / "train_images/forged/1.png").write_bytes(b"")
+    with refused("train_images/forged/1.png"):
+        list(make_loader(items, EpochSampler(len(items), 5, seed=1)))
+
+
 def native(root: Path, operations: tuple[str, ...] = (), **config: Any) -> ForgeryDataset:
     model = ModelConfig(arch="scse_unet", image_size=64, fit="native")
     return ForgeryDataset(records.scan(root), DataConfig(**config), model, operations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,6 +229,13 @@ def test_fingerprint_follows_the_files_not_their_order(tiny_root: Path) -> None:
     assert records.fingerprint(found[1:]) != before
     np.save(mask(tiny_root, "5"), np.concatenate([np.load(mask(tiny_root, "5"))] * 2))
     assert records.fingerprint(records.scan(tiny_root)) != before
+
+
+def test_a_name_that_is_no_utf8_has_a_fingerprint(tiny_root: Path) -> None:
+    odd = os.fsdecode(b"odd\xff")
+    image(tiny_root, "5", "authentic").rename(image(tiny_root, odd, "authentic"))
+    found = records.scan(tiny_root)
+    assert odd in {record.case_id for record in found} and len(records.fingerprint(found)) == 16
 
 
 class Bar:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from forgery_rcnn.config import DataConfig, InferenceConfig
+from forgery_rcnn.config import DataConfig, InferenceConfig, MatchingConfig, ModelConfig, to_dict
 from forgery_rcnn.data import records
 from forgery_rcnn.engine import evaluate
+from forgery_rcnn.engine.runlog import Screen
+from forgery_rcnn.inference.ensemble import Ensemble, Member
 from forgery_rcnn.instances import Instances, Prediction, boxes_of
+from forgery_rcnn.models import matcher, zoo
 from forgery_rcnn.report import image_row
+from tests.conftest import make_root
 
 
 class Oracle:
@@ -65,3 +71,30 @@ def test_rows_are_those_of_the_answers(items: list[records.Record]) -> None:
     assert [row.pixel_auc for row in rows] == [1, pytest.approx(np.nan, nan_ok=True)]
     assert repr(rows) == repr([image_row(*found) for found in evaluate.answers(Oracle(), items, *how)])
     assert evaluate.evaluate(Oracle(), [], *how) == []
+
+
+def test_what_only_its_own_root_has_stays_with_it(tiny_root: Path, tmp_path: Path) -> None:
+    rows = [f"{case},{'validation' if case > 4 else 'train'}" for case in range(1, 7)]
+    (tmp_path / "split.csv").write_text("\n".join(["case_id,part", *rows]) + "\n")
+    images, masks = tiny_root / "train_images/forged", tiny_root / "train_masks"
+    told = DataConfig(images, masks=masks, layout="pairs", split_file=tmp_path / "split.csv", folds=2)
+    matched = matcher.built(MatchingConfig())
+    member = Member(matched, InferenceConfig(), 1.0, Path("w"), {"config": {"data": to_dict(told)}})
+    same = evaluate._read_as(member, images.parent / "forged", True)
+    assert same == replace(told, skip_bad=True)
+    other = evaluate._read_as(member, make_root(tmp_path / "other"), False)
+    assert other == DataConfig(tmp_path / "other", folds=2)
+    sample = evaluate._read_as(replace(member, meta={}), None, False)
+    assert sample == DataConfig()
+
+
+def test_a_split_that_is_drawn_anew_is_said(tiny_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+    """The very files in another place may not have their split file there."""
+    told = DataConfig(tmp_path / "moved", split_file=tmp_path / "split.csv", folds=2, single="1")
+    known = records.fingerprint(records.scan(tiny_root))
+    meta = {"config": {"data": to_dict(told)}, "data": known}
+    member = Member(zoo.build(tiny_model), InferenceConfig(), 1.0, Path("w"), meta)
+    printed = io.StringIO()
+    found = Ensemble((member,), "mean", member.config, member.path, meta)
+    evaluate.opened(found, tiny_root, False, "validation", Screen(printed))
+    assert "the split is drawn anew and may hold images they know" in printed.getvalue()

@@ -497,8 +497,13 @@ def test_several_weights_become_an_ensemble(own: Path, root: Path, capsys: pytes
     flags = ["--weights", own / "dense", own / "twin", "--data.root", root, "--refine"]
     assert fit("--weights", own / "dense", "--rule", "weighted") == 2
     assert "--rule weighted is about several weights" in capsys.readouterr().err
-    assert fit(*flags) == 2
-    assert "--out runs/NAME/ensemble.json" in capsys.readouterr().err
+    (own / "first").mkdir()
+    ensemble.write(own / "first/ensemble.json", [(own / "twin/model.safetensors", 1.0)], "mean")
+    before = (own / "first/ensemble.json").read_bytes()
+    for first, *out in ((own / "dense",), (own / "first",), (own / "first", "--out", own / "first/ensemble.json")):
+        assert fit("--weights", first, own / "twin", *flags[3:], *out) == 2
+        assert "--out" in capsys.readouterr().err
+    assert (own / "first/ensemble.json").read_bytes() == before
     assert fit(*flags, "--rule", "weighted", "--metric", "dice", "--out", own / "both/ensemble.json") == 0
     assert "  shares            " in capsys.readouterr().out
     found = ensemble.load([str(own / "both")], ModelConfig())
@@ -539,7 +544,13 @@ def test_folds_are_fitted_and_scored_out_of_fold(own: Path, root: Path, capsys: 
     assert fit("--weights", own, *there, "--refine") == 0
     printed = capsys.readouterr().out
     assert "note: the members are folds" in printed and "will be used on the mean of them all" in printed
-    assert json.loads((own / "ensemble.json").read_text())["fitted"]["images"]
+    assert "`edarnn.py decide` anew" not in printed
+    stored = json.loads((own / "ensemble.json").read_text())
+    assert stored["fitted"]["images"]
+    (own / "ensemble.json").write_text(json.dumps({**stored, "decision": {"images": []}}))
+    assert fit("--weights", own, *there, "--refine") == 0
+    assert "it holds no decision any more" in capsys.readouterr().out
+    assert "decision" not in json.loads((own / "ensemble.json").read_text())
 
 
 def test_a_second_fit_does_not_begin_where_the_first_ended(
@@ -605,6 +616,8 @@ def test_an_interrupted_fit_changes_nothing(own: Path, root: Path, monkeypatch: 
         (["--share", "0"], "--share is 0"),
         (["--false-alarms", "5"], "--false-alarms is 5"),
         (["--resamples", "3"], "--resamples is 3"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--device", "tpu"], "device 'tpu'"),
         (["--weights", "nowhere"], "--weights nowhere: no such file"),
     ],
 )
@@ -614,6 +627,16 @@ def test_what_does_not_go_together_is_one_line(flags: list[str], said: str, caps
     assert main(["fit", *flags]) == 2
     errors = capsys.readouterr().err
     assert said in errors and errors.count("\n") == 1
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(own: Path, refused: Refused) -> None:
+    found = ensemble.load([str(own / "dense")], ModelConfig())
+    file = own / "dense/model.json"
+    for out, reason in ((file / "x.json", "Not a directory|File exists"), (own / "folder.json", "it is a folder")):
+        (own / "folder.json").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match=rf"^{out}: cannot be written \(({reason})\)[^\n]*$"):
+            fitting.check_target(found, out)
+    assert fitting.check_target(found, own / "new/deep/e.json").parent.is_dir()
 
 
 def test_scores_that_are_shown_of_fitted_images_come_with_a_note(shared_root: Path) -> None:

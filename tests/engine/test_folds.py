@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ from forgery_rcnn.engine import experiment
 from forgery_rcnn.engine.loop import Trainer
 from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.engine.stopping import Interrupted
+from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference import ensemble
 from forgery_rcnn.models import weights
 from forgery_rcnn.recipes import RECIPES
+from tests.conftest import make_root
 
 MODEL = ModelConfig(arch="attention_unet", image_size=64, fit="native", dense=DenseConfig(widths=(2, 4)))
 STAGE = Stage("full", epochs=1, batch_size=2, lr=0.02, warmup_steps=0, augment=("stretch", "noise"))
@@ -139,6 +142,23 @@ def test_files_are_read_once_for_all_folds(shared_root: Path, tmp_path: Path, mo
     assert seen[0][1] != [record.key for record in data.split.validation]  # which is fold 0
 
 
+def test_a_fold_that_cannot_be_is_told_before_any_is_trained(
+    shared_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused
+) -> None:
+    run, whole = config(shared_root, 0, 2), experiment.splits.split
+
+    def fails(records: Any, facts: Any, data: DataConfig) -> Any:
+        if data.fold == 2:
+            raise InputError("no image validates")
+        return whole(records, facts, data)
+
+    data = collection.open_checked(run.data, Screen(None).bar)
+    monkeypatch.setattr(experiment.splits, "split", fails)
+    with refused("no image validates"):
+        experiment.train("folds", run, data, tmp_path, Screen(None), False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_data_set_with_a_split_of_its_own_has_no_folds(tiny_root: Path, tmp_path: Path, refused) -> None:
     rows = [f"{case},{'validation' if case > 4 else 'train'}" for case in range(1, 7)]
     (tiny_root / "splits.csv").write_text("\n".join(["case_id,part", *rows]) + "\n")
@@ -172,3 +192,26 @@ def test_folds_and_a_split_file_exclude_each_other(refused) -> None:
 def test_the_recipe_trains_four_folds_and_its_small_one_two() -> None:
     whole, small = RECIPES["scse_unet"], RECIPES["scse_unet_smoke"]
     assert (whole.data.folds, whole.fold_runs, small.fold_runs) == (4, (0, 1, 2, 3), (0, 1))
+
+
+def test_figures_of_images_with_long_names_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "PICTURES", 2)
+    root = make_root(tmp_path / "root", cases=4)
+    name = "n" * 240
+    for path in (*root.glob("*/*/1.png"), root / "train_masks/1.npy"):
+        path.rename(path.with_name(name + path.suffix))
+    few = replace(STAGE, name="few", subset="few", epochs=1)
+    run = replace(config(root), data=DataConfig(root, folds=2, single=name, few=1), stages=(few,))
+    status, printed = train(run, tmp_path / "out")
+    assert status == 0 and "TensorBoard" not in printed
+    assert [path.name for path in (tmp_path / "out/figures/1-few").glob("*.png")] == [f"forged-01_{'n' * 60}.png"]
+
+
+def test_an_image_too_small_to_overfit_is_told_with_the_fix(tiny_root: Path, tmp_path: Path, refused) -> None:
+    spot = np.zeros((1, 96, 96), np.uint8)
+    spot[0, 4, 4] = 1
+    np.save(tiny_root / "train_masks/1.npy", spot)
+    one = replace(STAGE, name="one", subset="single")
+    run = replace(config(tiny_root), data=DataConfig(tiny_root, folds=2, single="1"), stages=(one,))
+    with refused("stage 'one': subset 'single' holds no image", "--data.single CASE"):
+        train(replace(run, model=replace(MODEL, fit="long_side")), tmp_path / "out")

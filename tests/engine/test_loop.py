@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +16,10 @@ from forgery_rcnn.data import records, splits
 from forgery_rcnn.engine.distributed import World, device_of
 from forgery_rcnn.engine.loop import Trainer
 from forgery_rcnn.engine.runlog import Screen
+from forgery_rcnn.engine.state import RunState
 from forgery_rcnn.engine.stopping import Interrupted, StopSignal
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.inference import ensemble
 from forgery_rcnn.models import weights
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 
@@ -134,6 +137,70 @@ def test_resuming_with_other_data_is_refused(tiny_root: Path, tmp_path: Path, ti
     (tiny_root / "train_images/authentic/2.png").unlink()
     with pytest.raises(InputError, match="was trained on other data"):
         train(trainer(tiny_root, tmp_path / "out", tiny_model, STAGE), resume=True)
+
+
+def test_resuming_on_another_split_is_refused(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:
+    train(trainer(shared_root, tmp_path, tiny_model, STAGE))
+    other = trainer(shared_root, tmp_path, tiny_model, STAGE)
+    other.split = replace(other.split, full=other.split.full[1:])
+    before = (tmp_path / "split.json").read_bytes()
+    with pytest.raises(InputError, match=r"split.json: the run trained on another split .*\(full differ\); bring back"):
+        train(other, resume=True)
+    assert (tmp_path / "split.json").read_bytes() == before
+
+
+class Leaves(Trainer):
+    """Is asked to stop in the last step of the first epoch."""
+
+    def _step(self, *arguments: Any) -> float:
+        loss = super()._step(*arguments)
+        if self.state.position.batch == arguments[-1]:
+            self.stop.ask(15)
+        return loss
+
+
+def test_an_epoch_resumed_after_its_last_step_logs_what_that_step_had(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig
+) -> None:
+    stage = Stage("few", "few", epochs=2, batch_size=2, warmup_steps=0)
+    train(trainer(shared_root, tmp_path / "whole", tiny_model, stage))
+    one = trainer(shared_root, tmp_path / "run", tiny_model, stage)
+    one.__class__ = Leaves
+    with pytest.raises(Interrupted):
+        train(one)
+    _, printed = train(trainer(shared_root, tmp_path / "run", tiny_model, stage), resume=True)
+    (whole, *_), (first, *_) = epochs(tmp_path / "whole"), epochs(tmp_path / "run")
+    assert first.pop("images_per_s") is None and whole.pop("images_per_s") > 0
+    assert first == whole and "  epoch   1/2  loss " in printed
+
+
+def test_a_run_without_an_evaluation_predicts_by_its_own_settings(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig
+) -> None:
+    one = trainer(shared_root, tmp_path, tiny_model, STAGE, inference=InferenceConfig(0.3, min_area=7))
+    one.__class__ = Leaves
+    with pytest.raises(Interrupted):
+        train(one)
+    assert weights.resolve(str(tmp_path)).name.startswith("last-")
+    assert ensemble.load([str(tmp_path)], tiny_model).config == InferenceConfig(0.3, min_area=7)
+
+
+def test_every_rank_goes_on_with_its_own_sums(
+    shared_root: Path, tmp_path: Path, tiny_model: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the log holds the mean over all ranks."""
+    one = trainer(shared_root, tmp_path, tiny_model, STAGE)
+    one.__class__ = Leaves
+    monkeypatch.setattr(World, "gathered", lambda _, rows: [*rows, {"loss_mask": 9.0}])
+    with pytest.raises(Interrupted):
+        train(one)
+    monkeypatch.undo()
+    again = trainer(shared_root, tmp_path, tiny_model, STAGE)
+    again.screen, again.about["world"] = Screen(None), 1
+    for rank, mask in ((0, one.state.position.sums["loss_mask"]), (1, 9.0)):
+        again.world, again.state = World(rank, 1, torch.device("cpu")), RunState(again.config, torch.device("cpu"))
+        again._resume()
+        assert again.state.position.sums["loss_mask"] == mask
 
 
 def test_painted_boxes_reach_training_and_scoring(shared_root: Path, tmp_path: Path, tiny_model: ModelConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import time
@@ -32,6 +33,8 @@ def test_the_budget_is_in_images_shown(images: int, epochs: int) -> None:
 def test_a_budget_below_one_batch_and_an_unknown_system_are_refused(refused) -> None:
     with refused("budget: 3 images in batches of 4"):
         compare.Budget(3, 4)
+    with refused("compare.md: cannot be written"):
+        compare.main(["--out", str(Path(__file__)), "--data.root", "nowhere"])
     with refused("--systems has unett; use any of", "attention_unet"):
         compare.Job(systems=("unett",))
     with refused("--systems has overfit_one, which ends on a few images"):
@@ -57,6 +60,8 @@ def test_the_best_is_first_in_the_table() -> None:
     _, rule, first, second = rivals.lines([low, high])
     assert first.startswith("| high | 0.5000 [0.4000, 0.6000] |") and second.startswith("| low | 0.1000")
     assert first.endswith("| 2.0 M | 1.0/s | 2.0/s | 900, 800 MiB |")
+    lost = replace(low, train_rate=math.nan, train_memory=math.nan)
+    assert rivals.lines([lost])[-1].endswith("| 2.0 M | n/a | 2.0/s | n/a, 800 MiB |")
     assert len({line.count("|") for line in (rule, first, second)}) == 1
 
 
@@ -73,7 +78,12 @@ def test_systems_are_trained_once_and_measured(
     assert "| small |" in page and "calling every image authentic scores oF1 0.5000" in page
     trained = (tmp_path / "small/model.safetensors").stat().st_mtime_ns
     assert json.loads((tmp_path / "small/training.json").read_text())["memory"] > 100
+    stored = json.loads((tmp_path / "small/model.json").read_text())
+    fitted = stored["thresholds"] | {"image_threshold": 1.0, "score_threshold": 1.0}
+    (tmp_path / "small/model.json").write_text(json.dumps(stored | {"thresholds": fitted, "fitted": {"images": []}}))
     assert compare.main(flags) == 0
+    scores = [told.split("| small |")[1].split("|")[:6] for told in (page, (tmp_path / "compare.md").read_text())]
+    assert scores[0] == scores[1], "by the recipe's thresholds, whatever was fitted since"
     assert (tmp_path / "small/model.safetensors").stat().st_mtime_ns == trained
     (tmp_path / "small/training.json").unlink()  # as if it had been stopped right after training
     assert compare.main(flags) == 0

@@ -14,7 +14,8 @@ import torch
 import edarnn
 import encode_submission
 import scoring
-from forgery_rcnn.config import BARE_PTH, ModelConfig, RunConfig, to_dict
+from forgery_rcnn.commands import ship
+from forgery_rcnn.config import BARE_PTH, DataConfig, ModelConfig, RunConfig, to_dict
 from forgery_rcnn.data import kinds, sources
 from forgery_rcnn.engine import shipping
 from forgery_rcnn.inference import ensemble, shipped
@@ -34,6 +35,16 @@ def test_only_what_survives_the_way_there_and_back_is_halved() -> None:
     assert set(kinds_of.values()) == {torch.float32}
     back = packing.unpacked(told)
     assert all(torch.allclose(back[n], t, rtol=2**-11, atol=1e-7) for n, t in (("plain", plain), ("huge", huge)))
+
+
+def test_no_place_of_this_machine_is_shipped() -> None:
+    config = to_dict(RunConfig(DataConfig(Path("/home/me/corpus"), split_file=Path("/home/me/split.csv"))))
+    config["model"]["weights"] = "/home/me/runs/one/model.safetensors"
+    told = ship._public({"config": config, "before": [{"config": config, "commit": "c0ffee"}, {"commit": "f00"}]})
+    assert "/home/me" not in json.dumps(told) and "/home/me" in json.dumps(config)
+    for part in (told, told["before"][0]):
+        assert (part["config"]["data"]["root"], part["config"]["model"]["weights"]) == ("corpus", "model.safetensors")
+    assert told["before"][1]["commit"] == "f00"
 
 
 def recorded(fused: float, detector: float) -> dict:

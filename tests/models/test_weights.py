@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 
 from forgery_rcnn.config import InferenceConfig, ModelConfig, RunConfig, to_dict
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.models import weights, zoo
+from forgery_rcnn.models import weights, whole, zoo
 
 SOME = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(0)}
 
@@ -102,15 +103,23 @@ def test_old_pth_files(tmp_path: Path, tiny_model: ModelConfig) -> None:
     torch.save({"model": model}, tmp_path / "whole.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "good.pth").read_bytes()[:5000])
     (tmp_path / "text.pth").write_text("not weights")
+    (tmp_path / "list.txt").write_text("abc,def")
+    (tmp_path / "page.pth").write_text("<!DOCTYPE html>\n<html><body>Not found</body></html>")
+    (tmp_path / "empty.pth").write_bytes(b"")
     torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({0: torch.ones(2)}, tmp_path / "numbered.pth")
     for name, message in (
-        ("whole", "refused"),
-        ("cut", "not a readable|refused"),
-        ("text", "refused|not a readable"),
-        ("list", "no state_dict"),
+        ("whole.pth", "holds more than tensors and is refused"),
+        ("cut.pth", "not a readable weights file"),
+        ("text.pth", "not a readable weights file"),
+        ("list.txt", "not a readable weights file"),
+        ("page.pth", "not a readable weights file"),
+        ("empty.pth", "not a readable weights file"),
+        ("list.pth", "no state_dict"),
+        ("numbered.pth", "no state_dict"),
     ):
-        with pytest.raises(InputError, match=message):
-            weights.load(str(tmp_path / f"{name}.pth"), tiny_model)
+        with pytest.raises(InputError, match=f"^[^\n]*{name}: [^\n]*{message}[^\n]*$"):
+            weights.load(str(tmp_path / name), tiny_model)
 
 
 def test_training_starts_from_a_file_and_norm_follows_it(tmp_path: Path, tiny_model: ModelConfig) -> None:
@@ -189,3 +198,37 @@ def test_published_weights_keep_what_was_fitted_since(tmp_path: Path) -> None:
     result.write_bytes(b"torn")
     weights.publish(best, result)
     assert not weights.read(result)[0]["a"].any()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, tiny_model: ModelConfig, value: float) -> None:
+    """They would call every image authentic."""
+    model = zoo.build(weights.settled(tiny_model))
+    state = model.state_dict() | {"roi_heads.box_predictor.bbox_pred.bias": torch.full((8,), value)}
+    weights.write(tmp_path / "w.safetensors", state, {"config": to_dict(RunConfig(model=model.config))})
+    with pytest.raises(
+        InputError, match=r"w.safetensors: roi_heads.box_predictor.bbox_pred.bias holds NaN or infinity"
+    ):
+        weights.load(str(tmp_path / "w.safetensors"), tiny_model)
+
+
+def test_files_are_as_open_as_the_umask_leaves_them(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        weights.write(tmp_path / "w.safetensors", SOME, {})
+    finally:
+        os.umask(before)
+    assert {path.suffix: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        ".safetensors": 0o640,
+        ".json": 0o640,
+    }
+
+
+def test_what_killed_writers_left_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    names = (f".last-0000003.safetensors.{ended.pid}.tmp", f".last-0000004.json.{os.getpid()}.tmp", "mine.tmp")
+    for name in names:
+        (tmp_path / name).touch()
+    whole.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
