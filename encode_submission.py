@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -91,7 +91,7 @@ class Job:
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0, or 1 when some images or masks could not be read: they are named; such an image has no row."""
+    """Returns 0, or 1 when some images have no answer, and so no row, or a mask that cannot be read: they are named."""
     job = tyro.cli(Job, args=argv, prog="encode_submission.py", description=described(__doc__))
     from forgery_rcnn.data import collection, records, sample, truths
     from forgery_rcnn.engine.distributed import device_of
@@ -155,7 +155,7 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
         layout.write(partial, answers(), settings)
     if not done.images and done.problems:
         _let_go(partial)
-        raise InputError(f"none of the {len(files)} images could be read; the first: {done.problems[0]}")
+        raise InputError(f"none of the {len(files)} images has an answer; the first: {done.problems[0]}")
     if not stop:
         partial.replace(target)
         _let_go(partial)
@@ -181,7 +181,7 @@ def _let_go(partial: Path) -> None:
 
 
 def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Results, screen: Screen) -> Answer:
-    """One image into `done`. Raises InputError when it cannot be read; a bad mask costs its score alone."""
+    """One image into `done`. Raises InputError when it has no answer; a bad mask costs its score alone."""
     from forgery_rcnn.data import images
     from forgery_rcnn.engine import held_out
     from forgery_rcnn.inference import pipeline
@@ -190,6 +190,8 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
     pixels = images.read(path).pixels
     prediction = found.predict(pixels)
     answer = pipeline.answer(prediction)
+    if job.format == "mediaeval_b" and found.gives == "instances" and answer.instances is not None:
+        answer = replace(answer, heatmap=None)  # score times mask stays below loc_threshold: the regions are written
     # What is scored is what the file can say.
     said = formats.FORMATS[job.format].expressed(answer, job.settings.settings(found.thresholds))
     done.images += 1

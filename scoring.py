@@ -28,7 +28,7 @@ from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.decision import Decision
 from forgery_rcnn.errors import FileProblems, InputError, Problem, listed
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
-from forgery_rcnn.submission import formats, official, recodai
+from forgery_rcnn.submission import formats, mediaeval, official, recodai, tianchi
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,11 @@ def main(argv: list[str] | None = None) -> int:
         return _compare(job, job.compare)
     if job.submission:
         layout = formats.detect(job.submission)
+        if layout.says == "whether":
+            _check_calls(job, job.submission)
         truths = _truths(job, job.submission, layout)
         scored = _in_order(numbers.collect(_answers(job, job.submission, layout, truths)), truths)
-        return _report(job, scored, layout.masks, None) if layout.says == "where" else _report_calls(job, scored)
+        return _report(job, scored, layout.masks, None) if layout.says == "where" else _report_calls(job, scored, None)
     from forgery_rcnn.config import BARE_PTH
     from forgery_rcnn.engine import evaluate, runlog
     from forgery_rcnn.inference import ensemble
@@ -123,6 +125,10 @@ def main(argv: list[str] | None = None) -> int:
     thresholds, each = evaluate.weights_on_split(
         found, job.data.root, job.data.skip_bad, job.split, how, runlog.Screen(sys.stdout)
     )
+    if not found.localises:
+        _check_calls(job, found.path)
+        calls = ((case, mediaeval.expressed_a(answer, found.thresholds[0]), truth) for case, answer, truth in each)
+        return _report_calls(job, numbers.collect(calls), found.decision)
     masks = f"instances with score >= {thresholds.score_threshold:g}, pixels >= {thresholds.mask_threshold:g}"
     return _report(job, numbers.collect(each), masks, found.decision)
 
@@ -155,18 +161,23 @@ def _answers(
             raise InputError(f"{path}: --strict is the Recod.ai/LUC scorer's way; this is {layout.title}")
         yield from ((case, answer, truths[case]) for case, answer in official.read(path, truths))
         return
-    problems, rows = [], 0
+    problems, rows, most = [], 0, 0.0
     for found in layout.read(path, truths):
         if isinstance(found, Problem):
             problems.append(found)
         else:
             rows += 1
+            most = max(most, tianchi.brightest(found[1]))
             yield *found, truths[found[0]]
     if problems and (not job.lenient or not rows):
         raise FileProblems(path, problems)
     if problems:
         print("\n".join(listed(path, problems)))
         print(f"left out: {len(truths) - rows} of {len(truths)} images; every number below is of the other {rows}")
+    if layout is formats.FORMATS["tianchi"] and 0 < most < 1.5 / 255:
+        print(
+            f"note: no mask in {path} has a value above 1: all are authentic; write 255 where a pixel is forged, not 1"
+        )
 
 
 def _in_order(scored: numbers.Scored, truths: Mapping[str, Truth]) -> numbers.Scored:
@@ -192,16 +203,22 @@ def _report(job: Job, scored: numbers.Scored, masks: str, rule: Decision | None)
     return 0
 
 
-def _report_calls(job: Job, scored: numbers.Scored) -> int:
-    """The report on a file that says which images are forged, and not where."""
+def _check_calls(job: Job, path: Path) -> None:
+    """Raises InputError where regions are to be judged of a file or weights that only say which images are forged."""
     if job.contract != "recodai":
-        raise InputError(f"--contract {job.contract} is about regions, which this file does not give; leave it out")
+        raise InputError(f"{path}: says whether, not where; --contract {job.contract} is about regions, leave it out")
+
+
+def _report_calls(job: Job, scored: numbers.Scored, rule: Decision | None) -> int:
+    """The report on what says which images are forged, and not where. rule: what weights make of an image's score."""
     how = Resampling(job.resamples, job.seed)
     scored = numbers.Scored([report.without_regions(row) for row in scored.rows])
     found: dict[str, Any] = report.summary(scored.rows)
     found |= {"contract": numbers.IMAGE_CONTRACT, "numbers": numbers.intervals(scored, how)}
     found |= {"baselines": numbers.trivial(scored), "strata": strata.by_stratum(scored, how)}
-    print("\n".join(numbers.image_lines(scored.rows, found["numbers"], found["baselines"])))
+    found |= numbers.decided(scored.rows, rule)
+    table = numbers.decision_lines(scored.rows, rule)
+    print("\n".join([*table, *numbers.image_lines(scored.rows, found["numbers"], found["baselines"])]))
     _write(job, found, scored.rows)
     return 0
 
@@ -250,6 +267,8 @@ def _compare(job: Job, paths: tuple[Path, Path]) -> int:
     from forgery_rcnn import draw
 
     out = (job.out or Path("out/compare")) / "overlays"
+    for picture in out.glob("[0-9][0-9]_*.png"):  # of an earlier comparison
+        picture.unlink()
     for place, i in enumerate(found.moved, start=1):
         case = found.a[i].case_id
         sides = {"A": (regions[0][case], found.a[i].of1), "B": (regions[1][case], found.b[i].of1)}

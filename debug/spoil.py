@@ -10,23 +10,26 @@ from torch import nn
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 
 
+@torch.no_grad()  # not by .data: models.pyramid keeps products of the weights until their versions change
 def scrambled(*parts: nn.Module) -> None:
     """Deal each tensor's values anew, with a fixed seed."""
     order = torch.Generator().manual_seed(1)
     for part in parts:
         for tensor in part.parameters():
-            flat = tensor.data.flatten()
+            flat = tensor.flatten()
             deal = torch.randperm(flat.numel(), generator=order).to(flat.device)
-            tensor.data.copy_(flat[deal].view_as(tensor))
+            tensor.copy_(flat[deal].view_as(tensor))
 
 
+@torch.no_grad()
 def _regressor(model: MaskRCNN) -> None:
     for tensor in model.roi_heads.box_predictor.bbox_pred.parameters():
-        tensor.data.zero_()
+        tensor.zero_()
 
 
+@torch.no_grad()
 def _dead(model: MaskRCNN) -> None:
-    model.roi_heads.box_head.fc7.bias.data.fill_(-100.0)
+    model.roi_heads.box_head.fc7.bias.fill_(-100.0)
 
 
 BREAKS: dict[str, Callable[[MaskRCNN], None]] = {

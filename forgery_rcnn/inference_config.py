@@ -76,10 +76,12 @@ class InferenceConfig:
     min_area: int = 16
     max_instances: int = 10
     close_gaps: int = 0
-    """Of a model that gives a map: regions this near to each other become one."""
+    """Of a model that gives a map: regions whose straight sides are up to so many pixels apart, an odd number rounded up,
+    become one; those that face each other with corners or thin parts only where they are nearer, or not at all."""
     regions: Literal["components", "one"] = "components"
-    """one: all regions that pass the thresholds are one instance (where a source and its copies count as one); components:
-    each is one, of a model that gives a map each connected region."""
+    """components: each region that passes the thresholds is an instance, of a model that gives a map each connected one; one:
+    all of them are one (where a source and its copies count as one). Of a map these are all pixels from mask_threshold on:
+    the other thresholds are asked of the whole, so that no pixel is left out."""
     views: tuple[str, ...] = ("identity",)
     """Predict each of these views of the image and take the mean: any of the eight, or the sets five, eight."""
     tiling: Tiling = field(default_factory=Tiling)

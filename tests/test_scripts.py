@@ -6,12 +6,23 @@ import csv
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from forgery_rcnn.config import DenseConfig, ModelConfig, to_dict
+from forgery_rcnn.instances import ANY_SIZE, Truth
+from forgery_rcnn.models import weights, zoo
+from forgery_rcnn.submission import one_mask
+from forgery_rcnn.submission.formats import FORMATS, Settings
+from tests.conftest import ROOT
 
 Start, Finish = Callable, Callable
 
@@ -34,8 +45,21 @@ def trained(
         assert (out / "eda" / name).stat().st_size > 100
     assert "all-authentic     scores oF1 0.5000" in printed
     assert (out / "figures/curves.png").is_file()
-    assert (out / "figures/1-one/forged-1.png").is_file()
+    assert (out / "figures/1-one/forged-01_1.png").is_file()
     return out
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Path:
+    """Weights without a segmentation branch, which are sure that every image is forged."""
+    model = zoo.build(
+        ModelConfig(arch="combined", backbone="convnext_tiny", image_size=64, dense=DenseConfig(mask_weight=0))
+    )
+    with torch.no_grad():
+        model.classifier[1].weight.zero_()
+        model.classifier[1].bias.fill_(4)
+    weights.write(tmp_path / "clf.safetensors", model.state_dict(), {"config": {"model": to_dict(model.config)}})
+    return tmp_path / "clf.safetensors"
 
 
 def test_eda_alone_trains_nothing(run: Start, finish: Finish, shared_root: Path, tmp_path: Path) -> None:
@@ -94,6 +118,26 @@ def test_every_format_is_written_and_scored(
     assert [row["case_id"] for row in json.loads((tmp_path / "s.json").read_text())["rows"]] == list("123456")
 
 
+def test_the_regions_of_a_detector_are_the_same_in_every_file(trained: Path, shared_root: Path, tmp_path: Path) -> None:
+    """Its heat map is score times mask, which stays below loc_threshold at the rim, or where the score does. It is written
+    of an image that is authentic by image_threshold and forged by MediaEval's own."""
+    import encode_submission
+
+    truths = {case: Truth(ANY_SIZE, None) for case in "123456"}
+
+    def unions(name: str, *flags: str) -> list[list[list[int]]]:
+        common = ["--images", shared_root / "train_images/forged", "--weights", trained, "--overlays", "0"]
+        common += ["--settings.threshold", "0", "--out", tmp_path, "--format", name]
+        assert encode_submission.main([*map(str, common), *flags]) == 0
+        found = dict(FORMATS[name].read(tmp_path / FORMATS[name].filename(Settings()), truths))
+        return [one_mask.union(found[case]).tolist() for case in truths]
+
+    low = ("--inference.score-threshold", "0.05")
+    assert unions("tianchi", *low) == unions("mediaeval_b", *low) != [[]] * 6
+    none = ("--inference.image-threshold", "1", "--settings.loc-threshold", "0.05")
+    assert unions("tianchi", *none) == [[]] * 6 and all(unions("mediaeval_b", *none))
+
+
 def test_several_weights_predict_as_one_with_settings_given(
     trained: Path, shared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,8 +147,8 @@ def test_several_weights_predict_as_one_with_settings_given(
     forged = shared_root / "train_images/forged"
     common = ["--images", forged, "--overlays", "0", "--masks", shared_root / "train_masks"]
     told = []
-    for number, weights in enumerate(([trained], [trained, trained])):
-        flags = ["--weights", *weights, *common, "--out", tmp_path / f"{number}", "--rule", "vote"]
+    for number, names in enumerate(([trained], [trained, trained])):
+        flags = ["--weights", *names, *common, "--out", tmp_path / f"{number}", "--rule", "vote"]
         assert encode_submission.main([str(flag) for flag in flags]) == 0
         told.append((tmp_path / f"{number}/submission.csv").read_text())
         capsys.readouterr()
@@ -171,6 +215,21 @@ def test_weights_are_scored_on_their_validation_split(
         assert {row["label"] for row in csv.DictReader(file)} == {"authentic", "forged"}
 
 
+def test_weights_that_do_not_localise_are_scored_by_their_calls(
+    classifier: Path, shared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import scoring
+
+    flags = ["--weights", str(classifier), "--data.root", str(shared_root), "--split", "all", "--resamples", "0"]
+    assert scoring.main([*flags, "--json", str(tmp_path / "s.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "regions not looked at" in printed and "oF1" not in printed
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert {row["answer"] for row in found["rows"]} == {"forged"} and found["numbers"]["call_recall"]["value"] == 1
+    assert scoring.main([*flags, "--contract", "pixel_f1"]) == 2
+    assert "clf.safetensors: says whether, not where; --contract pixel_f1" in capsys.readouterr().err
+
+
 def test_a_bad_image_in_a_folder_is_named_and_the_rest_is_predicted(
     run: Start, finish: Finish, trained: Path, shared_root: Path, tmp_path: Path
 ) -> None:
@@ -182,6 +241,16 @@ def test_a_bad_image_in_a_folder_is_named_and_the_rest_is_predicted(
     assert "images/2.png: truncated image" in printed or "images/2.png: damaged or truncated" in printed
     assert printed.rstrip().endswith("(no row)")
     assert len((tmp_path / "out/submission.csv").read_text().splitlines()) == 6
+
+
+def test_no_answer_at_all_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import encode_submission
+
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/1.png").write_text("not an image")
+    flags = ["--images", str(tmp_path / "images"), "--weights", "matcher", "--out", str(tmp_path / "out")]
+    assert encode_submission.main(flags) == 2
+    assert "none of the 1 images has an answer; the first: " in capsys.readouterr().err
 
 
 def test_names_that_a_file_cannot_hold_cost_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -305,6 +374,7 @@ def test_skip_bad_lists_and_goes_on(capsys: pytest.CaptureFixture[str], tiny_roo
         (["overfit_one", "--stages.0.trainable"], "trainable is empty: name a part"),
         (["--resume"], "--resume needs --out RUN"),
         (["--data.root", "nowhere"], "nowhere: no such data root"),
+        (["--data.root", "nowhere", "--device", "tpu"], "device 'tpu': use auto, cpu, cuda"),
     ],
 )
 def test_wrong_settings_are_one_line(
@@ -490,6 +560,8 @@ def test_the_order_of_the_rows_changes_nothing_beside_a_data_root(
 def test_comparison_lists_and_draws_what_moved(scored: Scored, files: Path) -> None:
     (files / "images").mkdir()
     Image.new("RGB", (4, 4), "grey").save(files / "images/1.png")
+    (files / "o/overlays").mkdir(parents=True)
+    (files / "o/overlays/04_old.png").write_bytes(b"")
     flags = ["--compare", "a.csv", "b.csv", "--solution", "t.csv", "--images", "images", "--out", "o"]
     status, printed, errors = scored(*flags)
     assert (status, errors) == (0, "")
@@ -620,6 +692,15 @@ def test_the_other_competitions_files_are_recognised(scored: Scored, files: Path
     assert "verdict: no better and no worse than calling every image forged" in printed
 
 
+def test_masks_of_0_and_1_are_noted(scored: Scored, files: Path) -> None:
+    (files / "masks").mkdir()
+    for value in (1, 255):
+        for case in ("1", "2", "3", "=4"):
+            Image.new("L", (4, 4), value if case == "1" else 0).save(files / f"masks/{case}.png")
+        status, printed, _ = scored("--submission", "masks", "--solution", "t.csv")
+        assert status == 0 and ("note: no mask in masks has a value above 1" in printed) == (value == 1)
+
+
 def test_calls_alone_are_reported_without_scores_of_regions(scored: Scored, files: Path) -> None:
     status, printed, errors = scored("--submission", "p.csv", "--solution", "t.csv", "--out", "o")
     assert (status, errors) == (0, "")
@@ -663,6 +744,44 @@ def test_a_terminal_that_knows_ascii_alone_gets_no_traceback(run: Start, finish:
     assert "case ?: unknown case id" in finish(run(files / "program.py", "--submission", "s.csv", cwd=files), 2)
 
 
+def test_several_processes_need_a_folder_that_all_of_them_know(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from edarnn import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["overfit_one", "--data.root", "nowhere"]) == 2
+    error = capsys.readouterr().err
+    assert "several processes need --out RUN" in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_temporary_goes_when_a_command_is_terminated(tmp_path: Path) -> None:
+    code = (
+        "import tempfile, time\nfrom forgery_rcnn.cli import command\n@command\ndef main(argv=None):\n"
+        "    with tempfile.TemporaryDirectory() as folder:\n        print(folder, flush=True)\n        time.sleep(60)\nmain()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        folder = Path(process.stdout.readline().strip())
+        assert folder.is_dir()
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM and not folder.exists()
+
+
+def test_make_takes_folders_with_blanks_and_asks_for_hosts(tmp_path: Path) -> None:
+    def said(*words: str) -> str:
+        done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    commands = said("demo", "DEMO=a b/demo", f"VENV={tmp_path}/v e")
+    for command in ('rm -rf "a b/demo"', f'-m venv "{tmp_path}/v e"', f'touch "{tmp_path}/v e/.complete"'):
+        assert command in commands
+    assert f'"{tmp_path}/v e/bin/python" edarnn.py finetune --out "a b/demo/full"' in commands
+    for target in ("matching", "reproduce"):
+        assert f"HOSTS is missing: make {target} HOSTS=DIR" in said(target)
+
+
 @pytest.mark.parametrize("script", ["edarnn.py", "encode_submission.py", "scoring.py"])
 def test_help(run: Start, finish: Finish, script: str) -> None:
     assert "usage: " in finish(run(script, "--help"))
@@ -685,8 +804,6 @@ def test_validation_is_the_split_of_training_even_after_bad_files_were_left_out(
 def test_ctrl_c_during_prediction_keeps_what_is_done(
     run: Start, finish: Finish, trained: Path, shared_root: Path, tmp_path: Path
 ) -> None:
-    import signal
-
     images = tmp_path / "images"
     images.mkdir()
     for copy in range(400):

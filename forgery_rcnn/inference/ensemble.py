@@ -204,17 +204,19 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _thresholds(path: Path, meta: Mapping[str, Any]) -> InferenceConfig:
-    """The thresholds that the JSON at PATH holds. Raises InputError, with the path, where they or `fitted` are malformed."""
+    """The thresholds that the JSON at PATH holds. Raises InputError, with the path, where they, or the images that they or
+    the decision were fitted on, are malformed."""
     try:
         config = from_dict(InferenceConfig, meta.get("thresholds", {}))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (AttributeError, TypeError, ValueError):
         raise InputError(f"{path}: its thresholds are not settings of inference; fit or train it anew") from None
-    fitted = meta.get("fitted", {})
-    images = fitted.get("images") if isinstance(fitted, dict) else None
-    fine = fitted == {} or (isinstance(images, list) and all(isinstance(name, str) for name in images))
-    require(fine, f"{path}: `fitted` does not list the images fitted on; fit the thresholds anew, or take `fitted` out")
+    for name, unsaid in (("fitted", None), ("decision", [])):
+        told = meta.get(name, {})
+        images = told.get("images", unsaid) if isinstance(told, dict) else None
+        fine = told == {} or (isinstance(images, list) and all(isinstance(image, str) for image in images))
+        require(fine, f"{path}: `{name}` does not list the images fitted on; fit it anew, or take `{name}` out")
     return config
 
 

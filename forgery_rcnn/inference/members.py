@@ -13,6 +13,7 @@ import torch
 from forgery_rcnn import decision
 from forgery_rcnn.config import InferenceConfig
 from forgery_rcnn.decision import Decision
+from forgery_rcnn.errors import require
 from forgery_rcnn.inference import merging, pipeline
 from forgery_rcnn.inference.fusion import Fusion
 from forgery_rcnn.instances import Prediction
@@ -63,8 +64,9 @@ class Ensemble:
 
     @property
     def gives(self) -> Literal["instances", "map"]:
-        """What members are merged by: instances where all have them, else their heat maps."""
-        return "instances" if all(member.model.gives == "instances" for member in self.members) else "map"
+        """What members are merged by: instances where all that say where have them, else their heat maps."""
+        asked = [member.model for member in self.members if member.model.localises or not self.localises]
+        return "instances" if all(model.gives == "instances" for model in asked) else "map"
 
     @property
     def localises(self) -> bool:
@@ -121,24 +123,36 @@ class Ensemble:
 
     def candidates(self, pixels: np.ndarray) -> Iterator[Prediction]:
         """(H, W, 3) uint8 -> what each member says of it, by its own views and tiles, before any threshold but the masks';
-        one after the other, as heat maps of large images fill the memory."""
-        return (pipeline.candidates(member.model, pixels, member.config) for member in self.members)
+        one after the other, as heat maps of large images fill the memory. Raises InputError where one holds NaN."""
+        return (_told(member, pixels) for member in self.members)
 
     def finished(self, found: Prediction, pixels: np.ndarray, config: InferenceConfig) -> Prediction:
         """What `merged` gave -> the answer under these settings."""
         return pipeline.finished(found, pixels, config, self.gives)
 
     def merged(self, found: Iterable[Prediction], shares: Sequence[float] | None = None) -> Prediction:
-        """What each member says -> one Prediction. shares: in place of the members' weights; who has 0 is left out."""
+        """What each member says -> one Prediction. shares: in place of the members' weights; who has 0 is left out.
+
+        Who does not say where an image is forged counts for its score alone, unless nobody does.
+        """
         shares = [member.weight for member in self.members] if shares is None else shares
         heard = (one for one, share in zip(found, shares, strict=True) if share > 0)
+        members = [member for member, share in zip(self.members, shares, strict=True) if share > 0]
         own = [share for share in shares if share > 0]
         if self.fusion is not None:
             return _fused(list(heard), own, self.fusion)
+        places = [share * member.model.localises for member, share in zip(members, own, strict=True)]
         if self.rule == "vote" and len(own) > 1:
-            configs = [member.config for member, share in zip(self.members, shares, strict=True) if share > 0]
-            return merging.vote(heard, own, self.gives, configs)
-        return merging.mean(heard, own, self.gives)
+            return merging.vote(heard, own, self.gives, [member.config for member in members], places)
+        return merging.mean(heard, own, self.gives, places)
+
+
+def _told(member: Member, pixels: np.ndarray) -> Prediction:
+    """A member's candidates; of a map none, its regions are made once all are merged. Raises InputError where one holds NaN."""
+    found = pipeline.candidates(member.model, pixels, member.config)
+    fine = np.isfinite([found.heatmap.max(), found.image_score, *found.scores]).all()
+    require(bool(fine), f"{member.path}: what it predicts is not finite; use other weights, or --precision float32")
+    return found if member.model.gives == "instances" else found.take([])
 
 
 def _fused(heard: Sequence[Prediction], shares: Sequence[float], fusion: Fusion) -> Prediction:

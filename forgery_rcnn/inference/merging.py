@@ -23,7 +23,12 @@ Region = tuple[rle.Runs, np.ndarray, float]
 """Pixels, (4,) box, score."""
 
 
-def mean(predictions: Iterable[Prediction], weights: Sequence[float], gives: Literal["instances", "map"]) -> Prediction:
+def mean(
+    predictions: Iterable[Prediction],
+    weights: Sequence[float],
+    gives: Literal["instances", "map"],
+    places: Sequence[float] | None = None,
+) -> Prediction:
     """Predictions of one image in the same frame -> their weighted mean; the weights need not add up to 1. One
     prediction is its own mean.
 
@@ -31,23 +36,24 @@ def mean(predictions: Iterable[Prediction], weights: Sequence[float], gives: Lit
     before the next is asked for. instances: those that overlap are averaged: a pixel belongs where more than half of the
     weight of those that saw the region says so, and at just half where the surest of them does (of two equal ones its
     mask is the answer, not their union); the box is their mean, and the score the mean over all predictions, 0 where one
-    did not see it. Raises InputError where a weight is not positive.
+    did not see it. places: weights of what is said about where, 0 of who does not know; default, or where all are 0,
+    `weights`. Raises InputError where a weight is not positive.
     """
-    shares = _shares(weights)
+    shares, where = _shares(weights), _where(places, weights)
     if len(shares) == 1:
         (only,) = predictions
         return only
     if gives == "map":
-        return _mean_map(predictions, shares)
+        return _mean_map(predictions, shares, where)
     members = list(predictions)
     regions = []
     for group in groups(members):
-        own = shares[list(group)]
+        own = where[list(group)]
         # Where the weights are even the group's first decides, its best.
         decided = own + np.eye(len(own))[0] * 2 * EXACT
         pixels = covered(_masks(members, group), decided, own.sum() / 2 + EXACT)
         regions.append(_averaged(members, group, pixels, own, 1.0))
-    return _sorted(_mean_map(members, shares), regions)
+    return _sorted(_mean_map(members, shares, where), regions)
 
 
 def vote(
@@ -55,21 +61,23 @@ def vote(
     weights: Sequence[float],
     gives: Literal["instances", "map"],
     configs: Sequence[InferenceConfig],
+    places: Sequence[float] | None = None,
 ) -> Prediction:
     """Predictions of one image in the same frame -> what more than half of them say, each with its weight's votes.
 
     Each votes by its own thresholds, and for nothing where its image score is below its own: alone it would call the
-    image authentic. map: heat map and image score are shares of the votes, to be cut at 0.5. For the image a prediction
-    votes from its image threshold on, 0.5 where that is 0. No instances. instances: those with a score at or above the
-    threshold vote; a region found by more than half stays, with the pixels that more than half cover, and the mean score
-    and box of those that found it. Just half is no majority: it counts as TIE, below 0.5. Heat maps are let go one by one.
+    image authentic. map: heat map and image score are shares of the votes, to be cut at 0.5; one with instances votes by
+    them. For the image a prediction votes from its image threshold on, 0.5 where that is 0. No instances. instances: those
+    with a score at or above the threshold vote; a region found by more than half stays, with the pixels that more than
+    half cover, and the mean score and box of those that found it. Just half is no majority: it counts as TIE, below 0.5.
+    places: as of `mean`. Heat maps are let go one by one.
     """
-    shares, heatmap, image = _shares(weights), None, 0.0
+    shares, where, heatmap, image = _shares(weights), _where(places, weights), None, 0.0
     members: list[Prediction] = []
-    for found, share, config in zip(predictions, shares.tolist(), configs, strict=True):
+    for found, share, place, config in zip(predictions, shares.tolist(), where.tolist(), configs, strict=True):
         heatmap = np.zeros(found.instances.size, np.float32) if heatmap is None else heatmap
         votes, voted = _votes(found, config, gives)
-        np.add(heatmap, np.float32(share), out=heatmap, where=votes)
+        np.add(heatmap, np.float32(place), out=heatmap, where=votes)
         image += share * (found.image_score >= (config.image_threshold or 0.5))
         members.append(replace(voted, heatmap=np.broadcast_to(np.float32(0), heatmap.shape)))
     heatmap[(heatmap > 0.5 - EXACT) & (heatmap < 0.5 + EXACT)] = TIE
@@ -77,7 +85,7 @@ def vote(
     heat = _without_instances(heatmap, TIE if abs(image - 0.5) < EXACT else min(image, 1.0))
     regions = []
     for group in groups(members):
-        own = shares[list(group)]
+        own = where[list(group)]
         if own.sum() > 0.5 + EXACT:
             pixels = covered(_masks(members, group), own, 0.5 + EXACT)
             regions.append(_averaged(members, group, pixels, own, own.sum()))
@@ -89,10 +97,11 @@ def _votes(
 ) -> tuple[np.ndarray, Prediction]:
     """-> the pixels that a prediction votes for, (H, W) bool, and its instances that do, none of a map."""
     called = found.image_score >= config.image_threshold
-    if gives == "map":
-        return (found.heatmap >= config.mask_threshold) & called, found.take([])
+    if gives == "map" and not len(found.scores):
+        return (found.heatmap >= config.mask_threshold) & called, found
+    # A detector's heat map is score times mask: it stays below a mask threshold where the score passes its own.
     voted = found.take(np.flatnonzero((found.scores >= config.score_threshold) & called))
-    return rle.mask_of(voted.instances.union(), found.instances.size), voted
+    return rle.mask_of(voted.instances.union(), found.instances.size), found.take([]) if gives == "map" else voted
 
 
 def groups(predictions: Sequence[Prediction]) -> list[Group]:
@@ -134,6 +143,12 @@ def _shares(weights: Sequence[float]) -> np.ndarray:
     return np.asarray(weights, np.float64) / np.sum(weights)
 
 
+def _where(places: Sequence[float] | None, weights: Sequence[float]) -> np.ndarray:
+    """-> (N,) float64 that add up to 1, see `mean`."""
+    known = np.asarray(places if places and any(places) else weights, np.float64)
+    return known / known.sum()
+
+
 def _masks(predictions: Sequence[Prediction], group: Group) -> list[rle.Runs]:
     return [predictions[member].instances.runs[index] for member, index in group.items()]
 
@@ -155,15 +170,15 @@ def _overlaps(masks: Sequence[rle.Runs]) -> np.ndarray:
     return np.divide(common, union, out=np.ones(common.shape), where=union > 0)
 
 
-def _mean_map(predictions: Iterable[Prediction], shares: np.ndarray) -> Prediction:
-    """Shares add up to 1 -> the mean heat map and image score, no instances."""
+def _mean_map(predictions: Iterable[Prediction], shares: np.ndarray, where: np.ndarray) -> Prediction:
+    """Shares of the image score, and of the heat map, add up to 1 -> the mean of both, no instances."""
     heatmap, score = None, 0.0
-    for found, share in zip(predictions, shares.tolist(), strict=True):
+    for found, share, place in zip(predictions, shares.tolist(), where.tolist(), strict=True):
         score += share * found.image_score
         if heatmap is None:
-            heatmap = np.multiply(found.heatmap, share, dtype=np.float32)
+            heatmap = np.multiply(found.heatmap, place, dtype=np.float32)
         else:
-            cv2.scaleAdd(found.heatmap, share, heatmap, dst=heatmap)  # needs no array for the product
+            cv2.scaleAdd(found.heatmap, place, heatmap, dst=heatmap)  # needs no array for the product
     np.minimum(heatmap, 1, out=heatmap)
     return _without_instances(heatmap, min(score, 1.0))
 

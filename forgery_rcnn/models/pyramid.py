@@ -58,7 +58,7 @@ class Pyramid(FeaturePyramidNetwork):
         stage, coarse, width = stages[number], stages[number + 1], self.layer_blocks[number][0].out_channels
         doubled = all(2 * low == high for low, high in zip(coarse.shape[-2:], stage.shape[-2:], strict=True))
         few = 9 * stage.shape[1] + 4 * width <= WORTH * 9 * width
-        return doubled and few and not torch.is_grad_enabled() and not stage.is_cuda
+        return doubled and few and not torch.is_grad_enabled() and stage.device.type == "cpu"
 
     def _folded(self, number: int, stage: Tensor, coarse: Tensor) -> Tensor:
         """(B, C, 2h, 2w) stage, (B, W, h, w) what the coarser level is made of -> (B, W, 2h, 2w) level."""
@@ -75,7 +75,8 @@ class Pyramid(FeaturePyramidNetwork):
         return level.add_(_woven(parts))
 
     def _weights(self, number: int) -> Folded:
-        """Of a level, in the type that convolutions compute in; made anew only where the weights are others."""
+        """Of a level, in the type that convolutions compute in; made anew only where the weights are others; a change through
+        `.data`, which no version counts, is not seen."""
         inner, layer = self.inner_blocks[number][0].weight, self.layer_blocks[number][0].weight
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else layer.dtype
         state = kind, *((one.data_ptr(), one._version) for one in (inner, layer))

@@ -22,9 +22,9 @@ def prediction(
 ) -> Prediction:
     """(H, W) float32 probabilities in 0..1 -> Prediction with its regions at or above `mask_threshold`, by falling score.
 
-    A region is a connected part (eight neighbours) of those pixels, or, with `regions` "one", all of them; parts up to
-    `close_gaps` pixels apart are joined first (morphological closing with a disc), and what lies between them belongs to
-    the region. Its score is the mean probability over its pixels at or above the threshold, its box tight.
+    A region is a connected part (eight neighbours) of those pixels, or, with `regions` "one", all of them; near parts are
+    joined first, see `closed`, and what lies between them belongs to the region. Its score is
+    the mean probability over its pixels at or above the threshold, its box tight.
     """
     size = (int(heatmap.shape[0]), int(heatmap.shape[1]))
     above = (heatmap >= mask_threshold).view(np.uint8)
@@ -49,7 +49,11 @@ def prediction(
 
 
 def closed(mask: np.ndarray, gap: int) -> np.ndarray:
-    """(H, W) uint8 {0, 1} -> the same with gaps of up to `gap` pixels closed; nothing is added at the image's border."""
+    """(H, W) uint8 {0, 1} -> the same after morphological closing with a disc; nothing is added at the image's border.
+
+    Straight parallel sides are joined that are up to `gap` pixels apart, an odd `gap` rounded up; corners, and parts thinner
+    than the gap, only where they are nearer, lines of one or two pixels' width not at all.
+    """
     if gap < 1:
         return mask
     radius = (gap + 1) // 2

@@ -17,7 +17,7 @@ TAPS = 4  # pixels that bilinear interpolation looks at
 
 
 class RoIPool(MultiScaleRoIAlign):
-    """torchvision's without its CPU kernel, on levels '0'.. at strides 4, 8, ..; on a GPU its own kernel works.
+    """torchvision's without its CPU kernel, on levels '0'.. at strides 4, 8, ..; elsewhere its own kernels work.
 
     The strides are said here: torchvision infers them from the first images that it sees and keeps them, wrong ones where
     these are narrow (33 rows are padded to 64: stride 2 rather than 4).
@@ -33,7 +33,7 @@ class RoIPool(MultiScaleRoIAlign):
     def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
         """Levels (B, C, h, w), of each image (R, 4) boxes in its pixels -> (R of all, C, side, side) of the levels' type."""
         levels = [x[name] for name in self.featmap_names]
-        if levels[0].is_cuda:
+        if levels[0].device.type != "cpu":
             return super().forward(x, boxes, image_shapes)
         count, side = levels[0].shape[1], self.output_size[0]
         image = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor([len(b) for b in boxes]))

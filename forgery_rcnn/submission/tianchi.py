@@ -59,6 +59,11 @@ def read(path: Path, truths: Mapping[str, Truth]) -> Iterator[Read]:
         yield from _answers(path, inside, placed, truths)
 
 
+def brightest(answer: Answer) -> float:
+    """An answer as `read` gives it -> the largest value of its mask, 0..1."""
+    return float(answer.instances is not None) if answer.heatmap is None else float(answer.heatmap.max())
+
+
 def _listed(path: Path) -> tuple[Path, list[str]]:
     """-> the first of the three folders that holds a PNG, and the names in it."""
     for folder in (path / FOLDER, path / "images", path):

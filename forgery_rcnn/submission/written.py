@@ -16,9 +16,11 @@ class Written:
     run: Literal["constrained", "open"] = "constrained"
     threshold: float | None = None
     """An image is forged from this image score on (MediaEval); default the stored image_threshold, or 0.5 where
-    that is 0 and was not fitted to such calls. An image below image_threshold has no region in any format."""
+    that is 0 and was not fitted to such calls. An image that it calls forged, though it is below image_threshold, has its
+    whole heat map in MediaEval task B's file, and no region in any other."""
     loc_threshold: float | None = None
-    """A pixel is forged from this probability on (MediaEval task B); default the stored mask_threshold."""
+    """A pixel is forged from this probability on (MediaEval task B); default the stored mask_threshold. The regions of weights
+    that give instances are written as 0 and 1."""
 
     def __post_init__(self) -> None:
         self.settings((0.5, 0.5))  # what is wrong is said before anything is read

@@ -31,6 +31,7 @@ class Says:
 
     def __init__(self, heatmap: Sequence[Sequence[float]], score: float, gives: str = "map") -> None:
         self.heatmap, self.score, self.gives = np.float32(heatmap), score, gives
+        self.localises = bool(self.heatmap.any())
 
     def predict(self, images: Sequence[np.ndarray], mask_threshold: float) -> list[Prediction]:
         return [self.of(image, mask_threshold) for image in images]
@@ -43,7 +44,9 @@ class Says:
             return none
         mask = self.heatmap >= mask_threshold
         boxes = np.float32([[0, 0, 2, 2]])
-        return Prediction(Instances.from_masks(mask[None]), boxes, np.float32([self.score]), self.heatmap, self.score)
+        return Prediction(
+            Instances.from_masks(mask[None]), boxes, np.float32([self.score]), self.score * self.heatmap, self.score
+        )
 
 
 def together(*models: tuple[Says, float], rule: str = "mean", config: InferenceConfig | None = None) -> Ensemble:
@@ -133,6 +136,38 @@ def test_members_of_both_kinds_are_merged_by_their_maps() -> None:
     found = mixed.predict(IMAGE)
     np.testing.assert_allclose(found.heatmap, [[0.6, 0.4], [0, 0.5]])
     assert found.instances.masks().tolist() == [[[True, False], [False, True]]]
+
+
+@pytest.mark.parametrize("gives", ["map", "instances"])
+def test_who_does_not_say_where_counts_for_the_image_score_alone(gives: str) -> None:
+    places, whether = Says([[0.9, 0.1], [0.1, 0.6]], 0.6, gives), Says([[0, 0], [0, 0]], 1.0)
+    mean = together((places, 1), (whether, 3))
+    assert mean.gives == gives and mean.localises and not together((whether, 1)).localises
+    found = mean.predict(IMAGE)
+    assert found.instances.masks().tolist() == [[[True, False], [False, True]]]
+    assert found.image_score == pytest.approx(0.9)
+    np.testing.assert_array_equal(found.heatmap, places.of(IMAGE, 0.5).heatmap)
+    voted = together((places, 1), (whether, 1), (Says([[0, 0], [0, 0]], 0.1), 1), rule="vote").predict(IMAGE)
+    assert voted.instances.masks().tolist() == found.instances.masks().tolist()
+    assert voted.image_score == pytest.approx(2 / 3)
+    nobody = together((whether, 1), (whether, 1)).predict(IMAGE)
+    assert len(nobody.instances) == 0 and nobody.image_score == 1
+
+
+def test_a_detector_votes_by_its_scores_among_maps() -> None:
+    """Scores of 0.3 times its masks stay below every mask threshold, yet they pass its own of 0.2."""
+    detector, blind = Says([[0.9, 0.0], [0.0, 0.9]], 0.3, "instances"), Says([[0.1, 0.1], [0.1, 0.1]], 0.1)
+    three = together((detector, 1), (detector, 1), (blind, 1), rule="vote")
+    assert three.gives == "map" and len(three.predict(IMAGE).instances) == 0
+    low = [replace(member, config=InferenceConfig(score_threshold=0.2)) for member in three.members[:2]]
+    found = replace(three, members=(*low, three.members[2])).predict(IMAGE)
+    assert found.instances.masks().tolist() == [[[True, False], [False, True]]]
+
+
+@pytest.mark.parametrize(("heatmap", "score"), [([[np.nan, 0], [0, 0]], 0.5), ([[1, 0], [0, 0]], float("nan"))])
+def test_what_is_not_finite_is_one_line(heatmap: list[list[float]], score: float, refused: Refused) -> None:
+    with refused("x: what it predicts is not finite; use other weights"):
+        together((Says([[1, 0], [0, 0]], 0.5), 1), (Says(heatmap, score), 1)).predict(IMAGE)
 
 
 def test_the_ensembles_own_thresholds_decide() -> None:
@@ -295,6 +330,11 @@ def wrong_fitted(own: Path) -> None:
     (own / "ensemble.json").write_text(json.dumps({**told, "fitted": [1]}))
 
 
+def wrong_decision(own: Path) -> None:
+    told = json.loads((own / "ensemble.json").read_text())
+    (own / "ensemble.json").write_text(json.dumps({**told, "decision": {"slope": 1, "images": 5}}))
+
+
 def members_fitted(own: Path) -> None:
     told = json.loads((own / "b/model.json").read_text())
     (own / "b/model.json").write_text(json.dumps({**told, "fitted": {"images": [1]}}))
@@ -330,6 +370,7 @@ def other_member(own: Path) -> None:
         (wrong_threshold, ("ensemble.json: inference.mask_threshold is 7",)),
         (no_thresholds, ("ensemble.json: its thresholds are not settings",)),
         (wrong_fitted, ("ensemble.json: `fitted` does not list",)),
+        (wrong_decision, ("ensemble.json: `decision` does not list",)),
         (members_fitted, ("b/model.json: `fitted` does not list",)),
         (members_threshold, ("b/model.json: InferenceConfig has no setting mask_treshold",)),
         (cut_member, ("b/model.safetensors is damaged or has changed",)),

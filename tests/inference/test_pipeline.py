@@ -52,6 +52,18 @@ def test_what_passes_is_one_instance_where_asked_for() -> None:
         )
 
 
+def test_of_a_map_that_is_one_region_no_pixel_is_left_out() -> None:
+    """However small or faint its part: thresholds are of the whole. Of instances each has to pass."""
+    heatmap = np.zeros((40, 40), np.float32)
+    heatmap[5:15, 5:15], heatmap[30, 30] = 0.9, 0.5
+    parts = regions.prediction(heatmap, 0.9, 0.5)
+    config, unseen = InferenceConfig(score_threshold=0.6, regions="one"), np.zeros((40, 40, 3), np.uint8)
+    assert finished(parts, unseen, config, "map").instances.areas().tolist() == [101]
+    assert finished(parts, unseen, config, "instances").instances.areas().tolist() == [100]
+    strict = InferenceConfig(min_area=102, regions="one")
+    assert len(finished(parts, unseen, strict, "map").instances) == 0
+
+
 def test_at_most_so_many_instances() -> None:
     found = selected(prediction([0.6, 0.9, 0.8], [9, 8, 7]), InferenceConfig(max_instances=2))
     assert found.instances.areas().tolist() == [64, 49]

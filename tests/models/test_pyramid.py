@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
+from debug.spoil import scrambled
 from forgery_rcnn.models.pyramid import Pyramid
 
 CHANNELS = (6, 20, 64, 96)
@@ -72,6 +73,7 @@ def test_new_weights_are_seen(plain: FeaturePyramidNetwork) -> None:
         for change in (
             lambda: plain.layer_blocks[0][0].weight.mul_(2),
             lambda: plain.load_state_dict({n: t + 0.1 for n, t in plain.state_dict().items()}),
+            lambda: scrambled(plain.layer_blocks),
             lambda: plain.to(torch.float64).to(torch.float32, memory_format=torch.channels_last),
         ):
             change()

@@ -78,6 +78,19 @@ def test_near_regions_are_joined_and_score_by_what_was_above() -> None:
     assert mask[2:7, 2:9].all() and mask[2:7, 12:19].all() and mask[4, 9:12].all()
 
 
+@pytest.mark.parametrize(("gap", "reach"), [(1, 2), (2, 2), (3, 4), (4, 4), (5, 6)])
+def test_how_far_closing_reaches(gap: int, reach: int) -> None:
+    """Sides up to an even number of pixels apart; corners less far, lines of two pixels not at all."""
+
+    def joined(apart: int, down: int, thick: int) -> bool:
+        heatmap = np.zeros((40, 60), np.float32)
+        heatmap[5 : 5 + thick, 5:20] = heatmap[5 + down : 5 + down + thick, 20 + apart : 40] = 0.9
+        return len(prediction(heatmap, 0.0, 0.5, gap).instances) == 1
+
+    assert joined(reach, 0, 9) and not joined(reach + 1, 0, 9)
+    assert not joined(reach, 9 + reach, 9) and not joined(1, 0, 2)
+
+
 def test_closing_adds_nothing_at_the_border() -> None:
     mask = np.zeros((7, 12), np.uint8)
     mask[:, 2:4] = 1  # two pixels from the left border

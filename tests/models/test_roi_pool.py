@@ -42,6 +42,12 @@ def test_equals_torchvision_forwards_and_backwards(side: int, batch: int) -> Non
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+def test_elsewhere_than_on_a_processor_torchvision_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MultiScaleRoIAlign, "forward", lambda self, x, boxes, shapes: "torchvision's")
+    levels = {name: torch.empty(1, 8, 4, 4, device="meta") for name in LEVELS}
+    assert RoIPool(LEVELS, 7, 2)(levels, [torch.empty(0, 4, device="meta")], [(16, 16)]) == "torchvision's"
+
+
 def test_no_box_gives_no_grid_and_no_gradient() -> None:
     levels, _ = made((64, 64), 1)
     seen = {name: level.requires_grad_() for name, level in levels.items()}
