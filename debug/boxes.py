@@ -142,16 +142,17 @@ def _stage_lines(found: Boxes) -> list[str]:
 
 
 def _epoch_lines(found: Boxes) -> list[str]:
-    """First, best and last epoch of the watched image."""
+    """First, best and last epoch of each watched image: stages may have their own."""
     if not found.epochs:
         return [f"by epoch: n/a, there is no {trace.NAME} beside the weights"]
-    best = max(found.epochs, key=lambda m: np.nan_to_num(m.mean("refined_iou")))
-    out = [
-        f"{len(found.epochs)} epochs of {found.epochs[-1].case}: mean IoU of the nearest proposals before -> after, score"
-    ]
-    for name, m in (("first", found.epochs[0]), ("best", best), ("last", found.epochs[-1])):
-        ious = f"{number(m.mean('proposal_iou'))} -> {number(m.mean('refined_iou'))}"
-        out.append(f"  {name:<5} {m.stage}, epoch {m.epoch}: {ious}, {number(m.mean('score'))}")
+    out = []
+    for case in dict.fromkeys(moment.case for moment in found.epochs):
+        own = [moment for moment in found.epochs if moment.case == case]
+        best = max(own, key=lambda m: np.nan_to_num(m.mean("refined_iou")))
+        out.append(f"{len(own)} epochs of {case}: mean IoU of the nearest proposals before -> after, score")
+        for name, m in (("first", own[0]), ("best", best), ("last", own[-1])):
+            ious = f"{number(m.mean('proposal_iou'))} -> {number(m.mean('refined_iou'))}"
+            out.append(f"  {name:<5} {m.stage}, epoch {m.epoch}: {ious}, {number(m.mean('score'))}")
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig, RunConfig, from_dict
-from forgery_rcnn.data import collection, records, splits
+from forgery_rcnn.data import collection, images, layouts, records, splits
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
 from forgery_rcnn.engine import held_out
@@ -22,11 +23,17 @@ from forgery_rcnn.engine.evaluate import seen
 from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Screen, read_log
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.inference import shipped, tiling
 from forgery_rcnn.inference.members import fitted_on
 from forgery_rcnn.instances import Instances
 from forgery_rcnn.models import anatomy, weights
 from forgery_rcnn.models.anatomy import Anatomy, TrueRegions
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
+
+LARGER = {
+    "long_side": "raise --model.image-size",
+    "native": "this model sees images unscaled: --model.fit long_side with a larger --model.image-size",
+}  # model.fit -> what to do about regions that the model's input shows too small
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Job:
     """Data root in any layout (README); default what the weights were trained on, else the built-in sample."""
     masks: Path | None = None
     """Folder of masks, where --images is a plain folder of images."""
+    layout: str = "auto"
+    """How --images is laid out: the name of a layout (README), where several fit its folders."""
     split: Literal["auto", "single", "few", "full", "validation", "all"] = "auto"
     """auto: what the weights' last stage was scored on; all, where the images are not those of the training."""
     count: int = 20
@@ -53,6 +62,9 @@ class Job:
     def __post_init__(self) -> None:
         if self.count < 1:
             raise InputError(f"--count {self.count}: use at least 1")
+        for name, given in (("--masks", self.masks), ("--layout", self.layout if self.layout != "auto" else None)):
+            if given and self.images is None:
+                raise InputError(f"{name} {given}: of which images? pass their folder as --images too")
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ class Specimen:
 class Case:
     """A detector in eval mode, and the images to look at. run: the folder of the training, None where there is none.
 
-    split: of the training, None for images of other origin; twins: case id -> authentic record; problems: of images that
+    split: of the training, None for images of other origin; twins: key -> authentic record; problems: of images that
     could not be read, filled as met.
     """
 
@@ -119,13 +131,13 @@ class Case:
         view = seen(record, self.config.data)
         found = anatomy.dissect(self.model, view.pixels, self.inference.mask_threshold)
         truth = anatomy.true_regions(view.targets, found)
-        twin = self.twins.get(record.case_id) if record.label == "forged" else None
+        twin = self.twins.get(record.twin_key) if record.label == "forged" else None
         return Specimen(record, view.pixels, view.true, truth, found, self.model, self.inference, twin)
 
 
 def open_case(job: Job, screen: Screen) -> Case:
     """Load weights, find images. Raises InputError, one line, for what is missing or does not fit."""
-    restored = weights.load(job.weights, job.model)
+    restored = _restored(job)
     if not isinstance(restored.model, MaskRCNN):
         raise InputError(
             f"{restored.path}: is a {restored.model.config.arch}; the probes look at mask_rcnn: pass such weights"
@@ -134,8 +146,11 @@ def open_case(job: Job, screen: Screen) -> Case:
     if not restored.meta:
         screen.say(f"note: nothing beside {restored.path.name} says what these weights are; taken for --model.*")
     run = next((p for p in restored.path.parents[:2] if (p / "log.jsonl").is_file()), None)
-    found, split, items = _images(job, config, restored.meta, run, screen)
-    twins = {record.case_id: record for record in found if record.label == "authentic"}
+    try:
+        found, split, items = _images(job, config, restored.meta, run, screen)
+    except InputError as error:  # other commands have --data.layout, --data.masks
+        raise InputError(str(error).replace("data.layout", "layout").replace("data.masks", "masks")) from None
+    twins = {record.key: record for record in found if record.label == "authentic"}
     items = splits.balanced(items, job.count)
     model = restored.model.to(device_of(job.device))
     screen.say(
@@ -146,7 +161,35 @@ def open_case(job: Job, screen: Screen) -> Case:
     if config.data.cue == "painted_boxes":
         screen.say("note: these weights were trained on images with the true boxes painted in; so are these")
     inference = from_dict(InferenceConfig, restored.meta.get("thresholds", {}))
+    for line in _seen_whole(items, inference):
+        screen.say(line)
     return Case(model, restored.path, config, inference, items, split, run, job.precision, job, screen, twins)
+
+
+def _restored(job: Job) -> weights.Restored:
+    try:
+        return weights.load(job.weights, job.model)
+    except InputError:
+        if job.weights is not None and Path(job.weights).stem == shipped.FUSION:
+            raise InputError(
+                f"--weights {job.weights}: no single detector; the probes look into one: pass {shipped.DETECTOR}"
+            ) from None
+        raise
+
+
+def _seen_whole(items: Sequence[Record], inference: InferenceConfig) -> list[str]:
+    """The line that says which stored settings the probes do without; [] where none matters on these images."""
+    cut = sum(_is_cut(record, inference) for record in items)
+    idle = [f"tiling, which would cut {cut} of them"] * bool(cut)
+    idle += [f"views {' '.join(inference.views)}"] * (inference.views != ("identity",))
+    return [f"note: the probes look at each image whole and once, without the stored {' and '.join(idle)}"] * bool(idle)
+
+
+def _is_cut(record: Record, inference: InferenceConfig) -> bool:
+    try:
+        return len(tiling.tiles(images.header_size(record.image), inference.tiling)) > 1
+    except InputError:  # said where it is opened
+        return False
 
 
 def _images(
@@ -157,16 +200,15 @@ def _images(
     if job.images is None and trained is not None and not trained.is_dir():
         screen.say(f"note: {trained}, which the weights were trained on, is not here: looking at the built-in sample")
     root = job.images or (trained if trained is not None and trained.is_dir() else None)
-    same = job.masks is None and root == trained
-    data = replace(
-        config.data if same else DataConfig(), root=root, masks=job.masks or (config.data.masks if same else None)
-    )
+    same = job.masks is None and job.layout == "auto" and root == trained
+    data = config.data if same else DataConfig(root=root, layout=job.layout, masks=job.masks)
     found = _scanned(collection.root_of(data), data)
-    known = meta.get("data") == records.fingerprint(found)
-    if not known and job.split in ("auto", "all"):
+    own = _trained_on(found, config, meta, screen)
+    if own is None and job.split in ("auto", "all"):
         return found, None, found
-    split = _recorded(run, found) if known else None
-    split = split or collection.open_checked(data if not known else replace(config.data, root=root), screen.bar).split
+    split = None if own is None else _recorded(run, own)
+    as_trained = replace(config.data, root=root, layout=data.layout, masks=data.masks)
+    split = split or collection.open_checked(data if own is None else as_trained, screen.bar).split
     part = job.split
     if part == "auto":
         stage = next((s for s in config.stages if s.name == meta.get("stage")), config.stages[-1])
@@ -175,16 +217,36 @@ def _images(
     if not items:
         raise InputError(f"split {part} holds no image; choose another, e.g. --split all")
     screen.say(f"images: split {part} of {root or 'the built-in sample'}")
-    return found, (split if known else None), items
+    return own or found, (None if own is None else split), items
 
 
 def _scanned(root: Path, data: DataConfig) -> list[Record]:
     try:
         return records.scan(root, data.layout, data.masks)
     except InputError as error:
-        if data.masks is None and records.image_files(root):  # images right in it
+        if data.masks is None and root.is_dir() and not layouts.fitting(root) and _holds_images(root):
             raise InputError(f"{error}; probes need the truth: pass --masks DIR for a plain folder of images") from None
         raise
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in images.EXTENSIONS for path in folder.iterdir())
+
+
+def _trained_on(found: list[Record], config: RunConfig, meta: dict, screen: Screen) -> list[Record] | None:
+    """Those of the records that the weights were trained on: all, or the good ones of a training that left bad ones out;
+    None = these are other images."""
+    if meta.get("data") == records.fingerprint(found):
+        return found
+    if not config.data.skip_bad or meta.get("data") is None:
+        return None
+    with screen.bar("checking files", len(found)) as advance:
+        facts = records.check(found, os.cpu_count() or 1, advance)
+    good, _, problems = records.sound(found, facts, skip_bad=True)
+    if meta["data"] != records.fingerprint(good):
+        return None
+    screen.say(f"note: {len(problems)} bad files are left out, as in the training; the first: {problems[0]}")
+    return good
 
 
 def _recorded(run: Path | None, found: Sequence[Record]) -> Split | None:

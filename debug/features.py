@@ -182,6 +182,11 @@ def verdict(found: Features) -> str:
     if not sure(found.sets[best(found.sets)]):
         return _none(found)
     if not (sure(found.twins[best(found.twins)]) if found.twins else found.gained.low > 0):
+        if _unsure(found):
+            return (
+                f"the encoder tells forged regions from other places, but these images do not say whether by what forgers leave "
+                f"or by where they put it: {_told(found)}; look at more: --count 100"
+            )
         return f"the encoder tells where forgers put regions, not what they leave: {_told(found)}; {TRAIN}"
     before, after = found.sets[POOLED], found.sets[HEAD]
     holds = f"the features hold a cue: {_told(found)}"
@@ -196,6 +201,14 @@ def verdict(found: Features) -> str:
             "could be: train backbone.fpn too"
         )
     return f"{holds}; after the box head {after.auc.value:.4f}, not surely less"
+
+
+def _unsure(found: Features) -> bool:
+    """Whether that no cue is surely beside the twins, or else the pixels, may be for want of images."""
+    if not found.twins:
+        return found.images < ENOUGH
+    beside = found.twins[best(found.twins)].auc
+    return beside.count < ENOUGH or beside.low > 0.5
 
 
 def _told(found: Features) -> str:

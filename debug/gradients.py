@@ -94,9 +94,15 @@ def _lost(taken: Taken, config: RunConfig) -> str:
     forged = sum(step.forged for step in taken.steps)
     if not forged or any(step.targets for step in taken.steps):
         return ""
+    said = f"no true region is left in the {forged} forged images of the batches"
+    if config.model.fit == "native":
+        return (
+            f"{said}; each has a side below data.min_box {config.data.min_box} px or lies outside the squares of "
+            f"{config.model.image_size} px that are cut: a smaller min_box, a larger data.crops_on_forged or model.image_size"
+        )
     return (
-        f"no true region is left in the {forged} forged images of the batches; each has a side below data.min_box "
-        f"{config.data.min_box} px at the model's {config.model.image_size} px: a larger model.image_size or a smaller min_box"
+        f"{said}; each has a side below data.min_box {config.data.min_box} px at the model's {config.model.image_size} px: "
+        "a larger model.image_size or a smaller min_box"
     )
 
 

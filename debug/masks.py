@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from debug.case import LARGER
 from debug.measures.grids import THRESHOLDS, look
 from debug.measures.regions import size_ticks
 from debug.measures.shapes import MaskReport, measure
@@ -81,8 +82,11 @@ def verdict(found: MaskReport) -> str:
     if given - target > target - 1:  # nearer to the target than the target to 1
         return f"{_grid_too_coarse(found)}; {base}"
     if given < filled + TAUGHT:
+        # Where regions fill their boxes, a trained head may be below a filled box too.
+        bad = given < filled - TAUGHT and filled < FINE
+        what = "is untrained" if bad else "draws no better than a filled box"
         return (
-            f"the mask head is untrained: {base}, and a filled box gives {filled:.3f}; train it: roi_heads.mask_head and "
+            f"the mask head {what}: {base}, and a filled box gives {filled:.3f}; train it: roi_heads.mask_head and "
             "roi_heads.mask_predictor among a stage's trainable parts, more epochs"
         )
     return (
@@ -103,7 +107,7 @@ def _grid_too_coarse(found: MaskReport) -> str:
     most, target = list(found.target.items())[-1]
     return (
         f"the model's input is too small for these regions: even a training target of {most} x {most} gives {target.value:.3f} (the "
-        f"truth at the input's size {found.at_input.value:.3f}): raise --model.image-size"
+        f"truth at the input's size {found.at_input.value:.3f}): {LARGER[found.fit]}"
     )
 
 

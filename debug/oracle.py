@@ -26,7 +26,7 @@ def look(specimen: Specimen) -> Climbed:
 
 def measure(case: Case, kept: list[Climbed]) -> Ladder:
     """-> Ladder over all images."""
-    return oracle.ladder(kept)
+    return oracle.ladder(kept, case.inference.regions)
 
 
 def lines(found: Ladder) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from debug.case import Case
+from forgery_rcnn.config import ModelConfig
 
 MEDIA = {".png": "image/png", ".gif": "image/gif"}
 
@@ -32,7 +33,7 @@ def html(case: Case, sections: list[Section], headline: list[Section]) -> str:
     forged = sum(record.label == "forged" for record in case.items)
     facts = {
         "weights": case.path.name if case.run is None else f"{case.run.name}/{case.path.name}",
-        "model": f"{case.model.config.arch}, {case.model.config.backbone}, {case.model.config.image_size} px",
+        "model": f"{case.model.config.arch}, {case.model.config.backbone}, {_input(case.model.config)}",
         "images": f"{len(case.items)}, {forged} of them forged",
         "thresholds": f"score {case.inference.score_threshold}, mask {case.inference.mask_threshold}",
     }
@@ -41,6 +42,12 @@ def html(case: Case, sections: list[Section], headline: list[Section]) -> str:
     return environment.from_string(TEMPLATE).render(
         facts=facts, sections=sections, headline=headline, problems=case.problems
     )
+
+
+def _input(config: ModelConfig) -> str:
+    """At which size the model sees images."""
+    side = f"{config.image_size} px"
+    return side if config.fit == "long_side" else f"unscaled images, trained on squares of {side}"
 
 
 def embedded(path: Path) -> str:

@@ -10,6 +10,7 @@ import sys
 
 from matplotlib.figure import Figure
 
+from debug.case import LARGER
 from debug.measures.anchors import look
 from debug.measures.reach import needed
 from debug.measures.recall import RpnReport, measure, strides
@@ -74,7 +75,7 @@ def verdict(found: RpnReport) -> str:
     """One line: fine, or which part of the RPN misses the regions, and what to do."""
     if found.regions == 0:
         return f"n/a: none of the {found.images} images holds a true region; choose forged ones, e.g. --split few"
-    own, cause = found.own[MATCH], max(found.missed, key=lambda name: found.missed[name])
+    own, missed = found.own[MATCH], sum(found.missed.values())
     recall = (
         f"{own.value:.3f} [{own.low:.3f}, {own.high:.3f}] of the {found.regions} regions have a proposal of IoU 0.5 among "
         f"{found.kept} ({found.chance[found.kept]:.3f} by chance)"
@@ -87,22 +88,23 @@ def verdict(found: RpnReport) -> str:
         return f"the RPN is fine: {recall}, {found.own[0.7].value:.3f} one of IoU 0.7; {parts}"
     if own.value >= FINE:
         return f"the proposals find the regions, but the RPN is {weak}: {recall}; {parts}"
-    if cause == "reach":
+    if found.missed["reach"] > missed / 2:
         return f"{_out_of_reach(found)}; {recall}; {parts}"
     if weak is not None:
         return (
             f"the RPN is {weak}: {parts}; {recall}; train it: rpn among a stage's trainable parts, more epochs, or more "
-            "images if these are not the training's"
+            f"images if these are not the training's{reach}"
         )
-    count, missed = found.missed[cause], sum(found.missed.values())
+    cause = max(("moved", "dropped"), key=lambda name: found.missed[name])
+    count = found.missed[cause]
     if cause == "dropped":
         return (
             f"the RPN's scores are wrong: for {count} of the {missed} missed regions a moved anchor of IoU 0.5 exists and is "
-            f"not kept; {parts}; {recall}; try a larger --model.rpn-proposals, train rpn.head longer"
+            f"not kept; {parts}; {recall}; try a larger --model.rpn-proposals, train rpn.head longer{reach}"
         )
     return (
         f"the RPN's box regression is wrong: for {count} of the {missed} missed regions an anchor of IoU 0.5 exists and none "
-        f"is left after it is moved; {parts}; {recall}; train rpn.head longer"
+        f"is left after it is moved; {parts}; {recall}; train rpn.head longer{reach}"
     )
 
 
@@ -135,7 +137,7 @@ def _out_of_reach(found: RpnReport) -> str:
     if ratios:
         advice.append(f"add --model.aspect-ratios {_listed(ratios)} (height / width)")
     if not advice or found.beyond_by_shape < len(found.beyond):
-        advice.append("raise --model.image-size: the shapes fit, the places are too far apart")
+        advice.append(f"{LARGER[found.fit]}: the shapes fit, the places are too far apart")
     return f"{text}: {', and '.join(advice)}"
 
 

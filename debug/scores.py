@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from debug.case import Case, Job, Specimen
-from debug.measures.classifier import FAR, Ranked, Region, Scores, Seen, summarised, verdict
+from debug.measures.classifier import FAR, Ranked, Region, Scores, Seen, summarised, thresholds, verdict
 from debug.measures.proposals import highest, nearest, number, sides
 from debug.pictures import scores as pictures
 from debug.probe import Probe, run
@@ -28,6 +28,7 @@ from forgery_rcnn.models.anatomy import MATCH, box_branch
 
 TOP = 10  # proposals of each image in the table
 SHOWN = 3  # images whose table is printed
+SCORE_THRESHOLDS = ("score_threshold", "image_threshold")  # an image's score is that of its best detection
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def _top(specimen: Specimen, scores: np.ndarray, ious: np.ndarray) -> list[Ranke
 
 def measure(case: Case, kept: list[Seen]) -> Scores:
     """-> Scores over all images; writes the calibrated weights where the job asks for them."""
-    found = summarised(kept, case.inference.score_threshold, case.model.config.box_score_min)
+    found = summarised(
+        kept, case.inference.score_threshold, case.model.config.box_score_min, case.inference.image_threshold
+    )
     path = case.job.save if isinstance(case.job, ScoresJob) else None
     if path is None:
         return found
@@ -89,7 +92,8 @@ def measure(case: Case, kept: list[Seen]) -> Scores:
 def save(case: Case, temperature: float, keys: list[str], path: Path) -> None:
     """Write the weights with the classifier's logits divided by the temperature, and in their JSON what it was fitted on.
 
-    The stored score threshold and the model's least score move along, so that the same detections are made and called.
+    Every stored threshold of a score, the decision and the model's least score move along, so that the same detections
+    are made and called. What was measured of heat maps, which do not keep their order, is left out.
     Raises InputError for the file that the weights came from.
     """
     if path.resolve() == case.path.resolve():
@@ -99,13 +103,17 @@ def save(case: Case, temperature: float, keys: list[str], path: Path) -> None:
     for name in ("weight", "bias"):
         key = f"roi_heads.box_predictor.cls_score.{name}"
         tensors[key] = tensors[key] / temperature
-    threshold = calibration.scaled(case.inference.score_threshold, temperature)
-    meta["thresholds"] = to_dict(replace(case.inference, score_threshold=threshold))
+    moved = {name: calibration.scaled(getattr(case.inference, name), temperature) for name in SCORE_THRESHOLDS}
+    meta["thresholds"] = to_dict(replace(case.inference, **moved))
+    if told := meta.get("decision"):
+        moved = {name: calibration.scaled(told[name], temperature) for name in ("authentic_below", "forged_from")}
+        meta["decision"] = {**told, **moved, "slope": told["slope"] * temperature}
     least = calibration.scaled(case.model.config.box_score_min, temperature)
     model = {**meta["config"]["model"], "box_score_min": least}
     meta["config"] = {**meta["config"], "model": model}
     meta["temperature"] = temperature * meta.get("temperature", 1.0)  # calibrated twice: the two multiply
     meta["calibrated_on"] = {"images": keys, "count": len(keys)}
+    meta.pop("measured", None)
     weights.write(path, tensors, meta)
 
 
@@ -119,7 +127,7 @@ def lines(found: Scores) -> list[str]:
         f"  AUC, forged against authentic                  {found.auc_far}",
         f"  average precision                              {number(found.average_precision, 4)}",
         f"  best forged score above an image's best authentic, share of pairs of images  {found.order}",
-        f"  authentic images with a proposal at or above {found.used.threshold:g}: "
+        f"  authentic images with a proposal at or above {thresholds(found)}: "
         f"{found.false_alarms} of {found.authentic_images}",
         f"  F1 over proposals: {number(found.used.f1)} at {found.used.threshold:g} (used), {number(found.best_cut.f1)} at "
         f"{found.best_cut.threshold if found.forged else 'n/a'} (best), {number(found.held_out_f1)} with the best of the other "

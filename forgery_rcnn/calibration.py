@@ -65,14 +65,15 @@ def platt(margins: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
 
 
 def scaled(score: float, temperature: float) -> float:
-    """A score or threshold 0..1 -> what temperature T makes of it.
+    """A score or threshold 0..1 -> what temperature T makes of it; what no score lies beyond stays.
 
-    >>> scaled(0.9, 2.0), scaled(0.5, 3.0), scaled(0.0, 2.0), scaled(1.0, 2.0)
+    >>> round(scaled(0.9, 2.0), 9), scaled(0.5, 3.0), scaled(0.0, 2.0), scaled(1.0, 2.0)
     (0.75, 0.5, 0.0, 1.0)
     """
-    if score in (0.0, 1.0):
+    if not 0 < score < 1:
         return score
-    return 1 / (1 + ((1 - score) / score) ** (1 / temperature))
+    margin = math.log(score) - math.log1p(-score)
+    return float(scores_of(np.array([margin]), temperature)[0])
 
 
 def reliability(scores: np.ndarray, positive: np.ndarray, bins: int = 10) -> np.ndarray:

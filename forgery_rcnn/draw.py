@@ -90,7 +90,8 @@ def _titled(ax: Axes, title: str) -> None:
 
 
 def _borders(instances: Instances) -> list[Curve]:
-    """The border of each instance that has a pixel, in pixels, along the pixels' edges; of a large one along blocks.
+    """The border of each instance that has a pixel, in pixels: half way to the pixels around it, corners cut; of a large one
+    half way to the blocks around its own.
 
     One mask at a time, cropped to its box.
     """

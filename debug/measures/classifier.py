@@ -88,7 +88,8 @@ class Scores:
     """What debug.scores reports. Counts are of proposals, unless said otherwise; near: IoU .1 to .5.
 
     auc: forged against all others; auc_far: against those of IoU < .1. order: share of pairs of images in which the
-    best forged score of the one is above the best authentic score (IoU < .1) of the other.
+    best forged score of the one is above the best authentic score (IoU < .1) of the other. image_threshold: of the
+    inference; false_alarms: authentic images with a proposal at or above both it and the score threshold.
     """
 
     images: int
@@ -106,6 +107,7 @@ class Scores:
     false_alarms: int
     score_min: float
     used: Cut
+    image_threshold: float
     best_cut: Cut
     held_out_f1: float
     calibration: Calibration
@@ -115,9 +117,9 @@ class Scores:
     saved: str | None = None
 
 
-def summarised(seen: Sequence[Seen], threshold: float, score_min: float) -> Scores:
-    """Images, at least one -> Scores. threshold: used by the inference; score_min: the model drops what is not above it,
-    so no lower threshold is used or advised, and calibration is judged on what is above."""
+def summarised(seen: Sequence[Seen], threshold: float, score_min: float, image_threshold: float = 0.0) -> Scores:
+    """Images, at least one -> Scores. threshold, image_threshold: used by the inference; score_min: the model drops what is
+    not above it, so no lower threshold is used or advised, and calibration is judged on what is above."""
     threshold = max(threshold, score_min)
     margins, ious = (np.concatenate([getattr(s, name) for s in seen]) for name in ("margins", "ious"))
     forged, scores = ious >= MATCH, scores_of(margins)
@@ -139,9 +141,10 @@ def summarised(seen: Sequence[Seen], threshold: float, score_min: float) -> Scor
         order=Resampling().of(lambda index: _order(best, index), len(seen)),
         best=best,
         authentic_images=len(authentic),
-        false_alarms=sum(b.authentic >= threshold for b in authentic),
+        false_alarms=sum(b.authentic >= max(threshold, image_threshold) for b in authentic),
         score_min=score_min,
         used=cut_at(scores, forged, threshold),
+        image_threshold=image_threshold,
         best_cut=best_cut(scores, forged, score_min),
         held_out_f1=held_out_f1(scores, forged, halves, score_min),
         calibration=calibrated(margins[able], forged[able], halves[able]),
@@ -187,7 +190,7 @@ def verdict(found: Scores) -> str:
     if not found.regions:
         return (
             f"n/a: no forged region in these images; the best authentic score is {_highest_authentic(found)}, "
-            f"{found.false_alarms} of {found.authentic_images} images would be flagged at {found.used.threshold:g}"
+            f"{found.false_alarms} of {found.authentic_images} images would be flagged at {thresholds(found)}"
         )
     if found.reached < REACHED * found.regions:
         return (
@@ -203,12 +206,20 @@ def verdict(found: Scores) -> str:
             f"the classifier separates ({said}) but the threshold is off: --inference.score-threshold {best.threshold} "
             f"gives F1 {best.f1:.3f} over proposals ({found.held_out_f1:.3f} on images it was not chosen on), "
             f"{used.threshold:g} gives {used.f1:.3f}"
+            + f"; images below the image threshold {found.image_threshold:g} stay authentic"
+            * (found.image_threshold > best.threshold)
         )
     few = found.images < JUDGED
     if not few and (why := _no_probabilities(found.calibration)) is not None:
         return f"the classifier separates ({said}) but its scores are no probabilities: {why}"
     calls = f"F1 {number(used.f1)} at {used.threshold:g}" + few * "; too few images to judge calibration"
     return f"fine: the classifier separates forged from authentic proposals, {said}; {calls}"
+
+
+def thresholds(found: Scores) -> str:
+    """What an image's best score must reach for it to be flagged."""
+    both = found.image_threshold > found.used.threshold
+    return f"{found.used.threshold:g}" + f" and the image threshold {found.image_threshold:g}" * both
 
 
 def _no_probabilities(found: Calibration) -> str | None:

@@ -24,8 +24,8 @@ class ImageHeads:
     """One image with G true regions and P proposals. found: (G,) bool, a proposal overlaps it (IoU >= 0.5); overlaps: IoU
     of the refined box of each proposal that does, with the region that it overlaps most; margins: (P,) logit of forged
     less that of authentic; matched: (P,) bool, forged by the rule of the training (IoU >= 0.5); called: a matched proposal
-    scores at or above the threshold, None = no true region; dice: (G,) of the mask given the true box; of1; trivial: oF1
-    of calling everything authentic, everything forged."""
+    scores at or above the thresholds of instances and images, None = no true region; dice: (G,) of the mask given the true
+    box; of1; trivial: oF1 of calling everything authentic, everything forged."""
 
     found: np.ndarray
     overlaps: np.ndarray
@@ -42,7 +42,7 @@ class Heads:
     """Over images, each with its 95 % interval: Wilson's of the shares, a bootstrap over images of the others; NaN where
     there is nothing to measure. recall: share of true regions that a proposal overlaps; box: mean IoU of matched
     proposals after the box regressor; auc: of the margins, matched against all other proposals; called: share of forged
-    images with a matched proposal at or above the threshold; dice: mean, of masks given the true boxes; of1: mean; lead:
+    images with a matched proposal at or above the thresholds; dice: mean, of masks given the true boxes; of1: mean; lead:
     oF1 above baseline, the better of its two trivial baselines; images; forged: those with a region."""
 
     recall: Interval
@@ -71,7 +71,8 @@ def heads_of(specimen: Specimen) -> ImageHeads:
     if len(truth):
         after = box_iou(truth.fitted, regions.refined).cpu().numpy()
         overlaps = after[which, np.arange(len(margins))][matched]
-        called = bool((regions.scores.cpu().numpy()[matched] >= specimen.inference.score_threshold).any())
+        flagged = max(specimen.inference.score_threshold, specimen.inference.image_threshold)
+        called = bool((regions.scores.cpu().numpy()[matched] >= flagged).any())
     hit = best_overlap(truth.fitted, regions.boxes).cpu().numpy() >= MATCH
     return ImageHeads(hit, overlaps, margins, matched, called, _dice(specimen), of1, trivial)
 

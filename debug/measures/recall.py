@@ -44,7 +44,7 @@ class RpnReport:
     moved anchors (moved), proposals (kept), and of the anchors' shapes laid on the region's own centre (shape).
     missed: cause -> regions without a proposal of IoU >= 0.5: reach, no anchor has it; moved, an anchor had and none has
     after it is moved; dropped, a moved anchor has it and is not kept. beyond: (n, 2) sides of those beyond reach.
-    moving: mean IoU of matching anchors before and after. levels: name -> size -> regions per level, "?" last.
+    fit: of the model's config. moving: mean IoU of matching anchors before and after. levels: name -> size -> regions per level, "?" last.
     """
 
     images: int
@@ -64,6 +64,7 @@ class RpnReport:
     levels: dict[str, dict[str, list[int]]]
     anchor_sizes: tuple[int, ...]
     ratios: tuple[float, ...]
+    fit: str
     histogram: np.ndarray
     scatter: np.ndarray = drawn_only()
     pictures: Sequence[Picture] = drawn_only()
@@ -94,6 +95,7 @@ def measure(case: Case, kept: list[Seen]) -> RpnReport:
         levels=_level_table(np.concatenate([s.levels for s in kept], axis=1), sized, len(config.anchor_sizes)),
         anchor_sizes=tuple(config.anchor_sizes),
         ratios=tuple(config.aspect_ratios),
+        fit=config.fit,
         histogram=np.sum([seen.histogram for seen in kept], axis=0),
         scatter=np.stack([side, *best]),
         pictures=[seen.picture for seen in kept[:SHOWN]],

@@ -17,6 +17,7 @@ from forgery_rcnn.models.anatomy import MATCH
 AXES = ("dx", "dy", "dw", "dh")
 TOO = {"dx": ("left", "right"), "dy": ("high", "low"), "dw": ("narrow", "wide"), "dh": ("flat", "tall")}
 FEWEST = 5  # forged proposals from which anything is said
+REACHED = 0.5  # share of the regions below which few proposals are the RPN's fault
 EXACT = 0.85  # mean IoU after, from which no fault is looked for: 4 % off on every side leaves so much
 USABLE = 0.7  # mean IoU after, from which the mask head sees most of a region
 MOVES = 0.02  # mean rise of the IoU below which the regressor does nothing
@@ -85,11 +86,13 @@ class Stage:
 
 @dataclass(frozen=True)
 class Boxes:
-    """What debug.boxes reports. before, after: mean IoU of the forged proposals; gain: after - before; improved: share
-    whose IoU rises; best_*: the same of the best proposal of each region. stages: of the run; epochs: of its watched image."""
+    """What debug.boxes reports. reached: regions with a forged proposal. before, after: mean IoU of the forged proposals;
+    gain: after - before; improved: share whose IoU rises; best_*: the same of the best proposal of each region. stages: of
+    the run; epochs: of its watched images."""
 
     images: int
     regions: int
+    reached: int
     proposals: int
     before: Interval
     after: Interval
@@ -139,6 +142,7 @@ def summarised(
     return Boxes(
         images=len(moved),
         regions=len(_joined(moved, "region_sides")),
+        reached=int((_joined(moved, "best_before") >= MATCH).sum()),
         proposals=len(before),
         before=_pooled(moved, lambda m: m.before),
         after=_pooled(moved, lambda m: m.after),
@@ -209,10 +213,10 @@ def verdict(found: Boxes) -> str:
     if not found.regions:
         return "n/a: no forged region in these images; pass some that are forged"
     if found.proposals < FEWEST:
-        return (
-            f"too few forged proposals to say: {found.proposals} (IoU >= {MATCH:g}) on {found.regions} regions; "
-            "that is the RPN's fault: run debug.rpn"
-        )
+        few = f"too few forged proposals to say: {found.proposals} (IoU >= {MATCH:g}) on {found.reached} of {found.regions} regions"
+        if found.reached < REACHED * found.regions:
+            return f"{few}; that is the RPN's fault: run debug.rpn"
+        return f"{few}; the RPN finds the regions, there are few: look at more forged images"
     moves = f"IoU {found.before.value:.3f} -> {found.after.value:.3f}"
     if found.after.value >= EXACT:
         return f"fine: the regressor brings {found.proposals} forged proposals to their true boxes, {moves}"

@@ -51,7 +51,8 @@ class OwnBoxes:
 
 @dataclass(frozen=True)
 class MaskReport:
-    """Mean Dice over true regions, original frame, intervals over images. grid: the model's side; threshold: in use.
+    """Mean Dice over true regions, original frame, intervals over images. grid: the model's side; threshold: in use;
+    fit: of the model's config.
 
     vanished: regions without a pixel at the model's input size. given: predicted, in the true box; filled: that box all
     forged; target: grid -> truth through it, the head's training target pasted back: a head can be better, smooth values
@@ -64,6 +65,7 @@ class MaskReport:
     vanished: int
     grid: int
     threshold: float
+    fit: str
     given: Interval
     filled: Interval
     target: dict[int, Interval]
@@ -91,6 +93,7 @@ def measure(case: Case, kept: list[Seen]) -> MaskReport:
         vanished=int((areas == 0).sum()),
         grid=grid,
         threshold=used,
+        fit=case.model.config.fit,
         given=over_images(given, images),
         filled=over_images(filled, images),
         target={side: over_images(values, images) for side, values in target.items()},

@@ -1,4 +1,4 @@
-"""The boxes of one watched image as they move over the epochs: RUN/boxes.jsonl, its film, its strip, its curve."""
+"""The boxes of the watched images as they move over the epochs: RUN/boxes.jsonl, its film, its strip, its curve."""
 
 from __future__ import annotations
 
@@ -136,22 +136,33 @@ def errors(moments: Sequence[Moment]) -> np.ndarray:
     return out
 
 
+def _broken(ax: Axes, values: np.ndarray, parts: Sequence[np.ndarray], style: str, color: str, label: str) -> None:
+    """A line for each of the parts of the (E,) values, given by their indices; the label once."""
+    for part in parts:
+        marker = "o" if len(part) == 1 else ""
+        ax.plot(part + 1, values[part], style, marker=marker, color=color, label=label if part[0] == 0 else None)
+
+
 def curve(moments: Sequence[Moment]) -> Figure:
     """Over the epochs of all stages: IoU of the nearest proposals before and after regression and their score; the
-    errors that are left."""
+    errors that are left. Lines break where another image is watched."""
     figure, (a, b) = draw.panels(2, 1, (7.2, 3.6))
-    places = np.arange(1, len(moments) + 1)
-    marker = "o" if len(moments) == 1 else ""
+    starts = [place for place in range(1, len(moments)) if moments[place].case != moments[place - 1].case]
+    parts = np.split(np.arange(len(moments)), starts)
     for name, label, colour, style in (
         ("proposal_iou", "IoU of the proposal", OTHER, "--"),
         ("refined_iou", "IoU after regression", FOUND, "-"),
         ("score", "its score", "#1e88e5", ":"),
     ):
-        a.plot(places, [m.mean(name) for m in moments], style, marker=marker, color=colour, label=label)
-    for values, label in zip(
-        errors(moments).T, ("dx (true widths)", "dy (true heights)", "dw (log ratio)", "dh (log ratio)"), strict=True
+        _broken(a, np.array([m.mean(name) for m in moments]), parts, style, color=colour, label=label)
+    for number, (values, label) in enumerate(
+        zip(
+            errors(moments).T,
+            ("dx (true widths)", "dy (true heights)", "dw (log ratio)", "dh (log ratio)"),
+            strict=True,
+        )
     ):
-        b.plot(places, values, marker=marker, label=label)
+        _broken(b, values, parts, "-", color=f"C{number}", label=label)
     for place in range(len(moments)):
         if place == 0 or moments[place].stage != moments[place - 1].stage:
             for ax in (a, b):
@@ -160,7 +171,8 @@ def curve(moments: Sequence[Moment]) -> Figure:
     b.axhline(0, color="black", linewidth=0.8)
     a.set(xlabel="epoch, all stages", ylabel="IoU, score (0..1)", ylim=(-0.02, 1.1))
     b.set(xlabel="epoch, all stages", ylabel="refined box less the true one")
-    a.set_title(f"proposals nearest to the truth of {moments[0].case}", fontsize=9, parse_math=False)
+    cases = ", then ".join(dict.fromkeys(moment.case for moment in moments))
+    a.set_title(f"proposals nearest to the truth of {cases}", fontsize=9, parse_math=False)
     a.legend(fontsize=7, loc="lower right")
     b.legend(fontsize=7, ncols=2)
     return figure

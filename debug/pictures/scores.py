@@ -63,7 +63,7 @@ def _best(ax: Axes, found: Scores) -> None:
         ax.axhline(first - 0.5, color="grey", linewidth=0.8)
         ax.text(0.99, first - 0.4, "forged images", fontsize=7, ha="right", va="bottom")
         ax.text(0.99, first - 0.6, "authentic images", fontsize=7, ha="right", va="top")
-    ax.axvline(found.used.threshold, color="black", linestyle="--")
+    ax.axvline(max(found.used.threshold, found.image_threshold), color="black", linestyle="--")
     if len(shown) <= 40:
         ax.set_yticks(places, [b.key.split("/")[-1][:16] for b in shown], fontsize=6)
     ax.set(xlabel="best score among the image's proposals", ylabel="image", xlim=(-0.02, 1.02))

@@ -103,6 +103,10 @@ def read(
     if masks.ndim != 3 or len(masks) == 0 or (size is None and masks.size == 0):
         height, width = size or ("H", "W")
         raise InputError(f"{path}: mask has shape {masks.shape}; expected (N, {height}, {width}) with N >= 1")
+    if size == masks.shape[:2] != masks.shape[1:]:
+        raise InputError(
+            f"{path}: mask is {masks.shape}, its channels last; expected (N, {size[0]}, {size[1]}): np.moveaxis(mask, 2, 0)"
+        )
     _check_size(path, masks.shape[1:], size, image_name)
     if masks.dtype.kind not in "bui":
         raise InputError(f"{path}: mask has dtype {masks.dtype}; save it as uint8 with 0 and 1")

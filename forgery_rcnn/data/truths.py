@@ -37,10 +37,7 @@ def of_folder(folder: Path, cases: Collection[str]) -> dict[str, Truth]:
 def unanswered(folder: Path, cases: Collection[str]) -> int:
     """How many case ids of a data root or a folder of masks (see `of_folder`) are not among these."""
     found = _named(folder, cases)
-    if found:
-        known = {name for name, _ in found}
-    else:
-        known = {masks.case_of(path) for path in folder.iterdir() if path.suffix.lower() in masks.SUFFIXES}
+    known = {name for name, _ in found} if found else {masks.case_of(path) for path in masks.listed(folder).values()}
     return len(known - set(cases))
 
 

@@ -38,7 +38,7 @@ class Watch:
         first = [record for record in scored if record.label == "forged"][:1]
         self._shown = ForgeryDataset(first, self._data, config.model)
         self._chosen = chosen(split, config.watch)
-        self._twins = {record.case_id: record for record in split.named("all") if record.label == "authentic"}
+        self._twins = {record.key: record for record in split.named("all") if record.label == "authentic"}
         self._epochs, self._trained = stage.epochs, len(split.named(stage.subset))
 
     def due(self, epoch: int) -> bool:
@@ -65,7 +65,7 @@ class Watch:
     def _open(self, record: Record) -> tuple[np.ndarray, Places]:
         view = seen(record, self._data)
         size = images.model_size(view.pixels.shape[:2], self._model)
-        twin = self._twins.get(record.case_id)
+        twin = self._twins.get(record.twin_key)
         other = None if twin is None else records.load(twin).pixels
         if other is not None:
             other = images.resized(other, size) if other.shape == view.pixels.shape else None

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
@@ -47,13 +48,15 @@ class Climbed:
 class Ladder:
     """rungs: set of parts given -> (N,) float64 oF1 of each image. gains: part -> rise of the mean oF1 when it alone is
     given; shares: part -> its Shapley value, which add up to all given minus none given; both with their interval over
-    images. behind: part -> by how much its share is below the largest one. forged: images that are."""
+    images. behind: part -> by how much its share is below the largest one. forged: images that are; regions: of the settings
+    that the answers were made with."""
 
     rungs: dict[tuple[str, ...], np.ndarray]
     gains: dict[str, Interval]
     shares: dict[str, Interval]
     behind: dict[str, Interval]
     forged: int
+    regions: Literal["components", "one"] = "components"
 
     def mean(self, rung: tuple[str, ...]) -> float:
         """Mean oF1 with the truth given for these parts, named in the order of PARTS."""
@@ -64,9 +67,11 @@ class Ladder:
         return self.mean(PARTS) - self.mean(())
 
     def failing(self) -> str | None:
-        """The part that costs most; None where nothing is left to gain, no image is forged, or the model is good."""
+        """The part that costs most; None where no image is forged, the model is good, or mending all gains next to nothing
+        because settings keep the score down."""
         worst = max(PARTS, key=lambda part: self.shares[part].value)
-        return worst if self.shares[worst].value > 0 and self.mean(()) < FINE and self.forged else None
+        real = self.mean(PARTS) >= FINE or self.gap() > 1 - FINE
+        return worst if self.shares[worst].value > 0 and self.mean(()) < FINE and self.forged and real else None
 
     def alone(self) -> bool:
         """Whether the part that costs most brings half of its share or more when it alone is given."""
@@ -103,8 +108,8 @@ def climb(
     return Climbed(scores, true is not None)
 
 
-def ladder(climbed: Sequence[Climbed]) -> Ladder:
-    """What `climb` found on each image, at least one -> Ladder."""
+def ladder(climbed: Sequence[Climbed], regions: Literal["components", "one"] = "components") -> Ladder:
+    """What `climb` found on each image, at least one -> Ladder. regions: as in the config given to `climb`."""
     rungs = {rung: np.array([image.scores[rung] for image in climbed]) for rung in RUNGS}
     how, shares = Resampling(), {part: _share(rungs, part) for part in PARTS}
     largest = max(shares.values(), key=np.mean)
@@ -114,6 +119,7 @@ def ladder(climbed: Sequence[Climbed]) -> Ladder:
         {part: how.mean(share) for part, share in shares.items()},
         {part: how.mean(largest - share) for part, share in shares.items()},
         sum(image.forged for image in climbed),
+        regions,
     )
 
 
@@ -128,24 +134,32 @@ def _share(rungs: dict[tuple[str, ...], np.ndarray], part: str) -> np.ndarray:
 
 
 def verdict(found: Ladder) -> str:
-    """One line: which part fails, and by how much; or which fail together, and with which to begin."""
+    """One line: which part fails, and by how much; or which fail together, and with which to begin; what settings cost."""
     now, best = found.mean(()), found.mean(PARTS)
     if not found.forged:
         return f"n/a: no image is forged; oF1 {now:.4f}, the share of them that is not flagged"
-    if now < FINE and best < FINE:
+    worst, blamed = found.failing(), found.blamed()
+    if worst is None and now < FINE and best < FINE:
         return (
             f"no part is the first to blame: even with the truth for every part oF1 is {best:.4f} (now {now:.4f}); look at the "
-            "settings: regions smaller than min_area or the model's input can show, more than max_instances, thresholds"
+            f"settings: {_settings(found)}"
         )
-    worst, blamed = found.failing(), found.blamed()
     if worst is None:
         return f"no part fails: oF1 {now:.4f}, with the truth for every part {best:.4f}"
     gap = f"of the {found.gap():.4f} between oF1 {now:.4f} and the truth for every part"
+    cap = f"; settings cap the score at {best:.4f} whatever is mended: {_settings(found)}" if best < FINE else ""
     listed = ", ".join(f"{NAMES[part]} {found.shares[part]}" for part in blamed if part != worst)
     if found.alone():
         rivals = f"; these images do not place surely behind it: {listed}" if listed else ""
         alone = f"its truth alone gives {found.mean((worst,)):.4f}"
-        return f"{NAMES[worst]} fails most: it costs {found.shares[worst]} {gap}; {alone}{rivals}"
+        return f"{NAMES[worst]} fails most: it costs {found.shares[worst]} {gap}; {alone}{rivals}{cap}"
     listed = ", ".join(f"{NAMES[part]} {found.shares[part]}" for part in blamed)
     begin = f"begin with {NAMES[blamed[0]]}: the others are fed by it"
-    return f"several parts fail together: they cost {listed} {gap}; {begin}"
+    return f"several parts fail together: they cost {listed} {gap}; {begin}{cap}"
+
+
+def _settings(found: Ladder) -> str:
+    """The settings that can keep down a score that has the truth for every part."""
+    one = "--inference.regions one, which makes one instance of several" if found.regions == "one" else ""
+    others = "regions smaller than min_area or the model's input can show, more than max_instances, thresholds"
+    return f"{one}; else {others}" if one else others

@@ -28,7 +28,8 @@ def controls(
     """(N, 4) x0 y0 x1 y1 exclusive inside an image of `size` = (h, w) -> (K, 4) float32 of the same shapes at random
     places clear of every one of `boxes`, and (K,) int64, rising: the row of `boxes` that each has the shape of.
 
-    Up to `count` for each; a box of which no place tried is clear has none.
+    Up to `count` for each, clear of each other: places that overlap look alike, and labels dealt anew among them make
+    chance look smaller than it is. A box of which no place tried is clear has none.
     """
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     found = []
@@ -36,9 +37,18 @@ def controls(
         sides = np.float32([x1 - x0, y1 - y0])
         corners = rng.random((PLACES, 2), np.float32) * np.maximum(np.float32([size[1], size[0]]) - sides, 0)
         places = np.concatenate([corners, corners + sides], axis=1)
-        found.append(places[_shared(places, boxes) <= CLEAR][:count])
+        found.append(_apart(places[_shared(places, boxes) <= CLEAR], count))
     owners = np.repeat(np.arange(len(boxes)), [len(places) for places in found])
     return np.concatenate([*found, np.zeros((0, 4), np.float32)]), owners
+
+
+def _apart(places: np.ndarray, count: int) -> np.ndarray:
+    """(P, 4) -> (K, 4), up to `count` of them, each the next that is clear of those before."""
+    chosen: list[np.ndarray] = []
+    while len(places) and len(chosen) < count:
+        chosen.append(places[0])
+        places = places[_shared(places, places[:1]) <= CLEAR]
+    return np.array(chosen, np.float32).reshape(-1, 4)
 
 
 def _shared(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:

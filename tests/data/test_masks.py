@@ -107,7 +107,7 @@ def test_a_mask_is_not_tied_to_its_file(tmp_path: Path) -> None:
     [
         (npy(MASKS.transpose(0, 2, 1)), "mask is (13, 9) but image 7.png is 9 x 13; expected (N, 9, 13)"),
         (npy(MASKS[:, :-1]), "mask is (8, 13) but image 7.png is 9 x 13"),
-        (npy(MASKS.transpose(1, 2, 0)), "mask is (13, 2) but"),
+        (npy(MASKS.transpose(1, 2, 0)), "mask is (9, 13, 2), its channels last; expected (N, 9, 13)"),
         (npy(MASKS[:, :0]), "mask is (0, 13) but"),
         (npy(np.zeros_like(MASKS)), "mask is all zero"),
         (npy(np.zeros(SIZE, bool)), "mask is all zero"),

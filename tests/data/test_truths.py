@@ -214,6 +214,6 @@ def test_truths_that_no_answer_asks_for_are_counted(shared_root: Path, tmp_path:
         == truths.unanswered(shared_root / "train_images/forged", CASES[1:])
         == 1
     )
-    for name in ("7.npy", "8_mask.png", "9.txt"):
+    for name in ("7.npy", "8_mask.png", "9.txt", "._8_mask.png", ".10.png"):
         (tmp_path / name).write_bytes(b"")
     assert truths.unanswered(tmp_path, ["7"]) == 1

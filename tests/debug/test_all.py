@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
 import pytest
 
 from debug.all import PROBES
-from debug.page import embedded
+from debug.case import Case
+from debug.page import Section, embedded, html
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LOOK = """<script>addEventListener("load", () => {
@@ -87,6 +90,14 @@ def test_the_browser_s_eyes_are_open(browser: str, page: Path, tmp_path: Path) -
     seen = seen_by(browser, tmp_path / "hurt.html", tmp_path)
     assert "masks" not in seen["sections"]
     assert not all(rendered for name, rendered in seen["pictures"] if name != "masks")
+
+
+def test_the_page_says_at_which_size_images_are_seen(healthy: Case) -> None:
+    model = copy.deepcopy(healthy.model)
+    model.config = replace(model.config, fit="native")
+    told = Section("oracle", "?", None, [], "fine", [])
+    assert ", 128 px<" in html(healthy, [], [told])
+    assert "unscaled images, trained on squares of 128 px" in html(replace(healthy, model=model), [], [told])
 
 
 def test_every_probe_leaves_its_text_numbers_and_pictures(page: Path) -> None:

@@ -91,6 +91,10 @@ def test_the_verdict_by_hand() -> None:
     assert "does not move boxes towards the truth" in told(lambda before, rng: before + rng.normal(0, 3, before.shape))
     assert told(lambda before, rng: before, count=1).startswith("too few forged proposals to say: 4 ")
     true = np.array([[10.0, 10, 50, 50]] * 5)
+    few = verdict(summarised([moved("0", true[:2] + 4, true[:2] + 1, true[:2])], [], [], {}))
+    assert few.endswith(
+        "2 (IoU >= 0.5) on 2 of 2 regions; the RPN finds the regions, there are few: look at more forged images"
+    )
     before = true + 8
 
     def verdict_of(after: np.ndarray) -> str:
@@ -176,6 +180,22 @@ def test_the_boxes_of_one_image_move_over_the_epochs(staged: Case, tmp_path: Pat
     assert report["epochs"][0]["found"][1] is None and "pictures" not in report
     said = "\n".join(probe.lines(found))
     assert f"7 epochs of {key}" in said and "best  few, epoch 2: 0.250 -> 0.950, 0.500" in said
+
+
+def test_each_watched_image_has_its_own_course(staged: Case) -> None:
+    """A stage that is scored on other images watches another one: no line joins the two."""
+    one, other = (record.key for record in staged.split.few[:2])
+    rows = [line("one", e, one, 8) for e in range(3)] + [line("few", e, other, 2) for e in range(2)]
+    written(staged.run / "boxes.jsonl", rows)
+    found = measured(staged)
+    said = "\n".join(probe.lines(found))
+    assert f"3 epochs of {one}: " in said and f"2 epochs of {other}: " in said
+    a, b = trace.curve(found.epochs).axes
+    assert f"{one}, then {other}" in a.get_title()
+    for ax, count in ((a, 3), (b, 4)):
+        courses = [list(drawn.get_xdata()) for drawn in ax.lines if len(drawn.get_xdata()) in (2, 3)]
+        assert courses.count([1, 2, 3]) == courses.count([4, 5]) == count
+        assert len(ax.get_legend().get_texts()) == count
 
 
 def test_a_film_has_so_many_frames_and_ends_at_the_last(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_region_beside_itself_in_the_pristine_twin(twelve: Callable[[Callable[
     found = measured(case)
     assert found.twins[POOLED].images == 12 and found.twins[POOLED].auc.value > 0.8
     assert "differ from their pristine twin, beside it" in "\n".join(probe.lines(found))
-    same = replace(case, twins={r.case_id: r for r in case.items if r.label == "forged"})
+    same = replace(case, twins={r.twin_key: r for r in case.items if r.label == "forged"})
     none = measured(same)
     assert (none.sets, none.twins, none.untouched) == ({}, {}, 18), "a region that is as in the twin is not forged"
     alone = measured(replace(case, twins={}))
@@ -183,7 +183,7 @@ def untrained(root: Path, model: ModelConfig) -> Case:
     torch.manual_seed(0)
     found, config = records.scan(root), RunConfig(DataConfig(root), model)
     items = [record for record in found if record.label == "forged"]
-    twins = {record.case_id: record for record in found if record.label == "authentic"}
+    twins = {record.key: record for record in found if record.label == "authentic"}
     built, job = zoo.build(weights.settled(model)).eval(), Job(weights="none")
     return Case(built, root, config, InferenceConfig(), items, None, None, "auto", job, Screen(None), twins)
 
@@ -198,13 +198,18 @@ def test_noise_holds_no_cue_with_twins_or_without(tmp_path: Path, tiny_model: Mo
 def test_bright_places_tell_where_forgers_put_regions_not_what_they_leave(
     tmp_path: Path, tiny_model: ModelConfig
 ) -> None:
-    case = untrained(drawn(tmp_path / "root", 16, 80), tiny_model)
+    case = untrained(drawn(tmp_path / "root", 20, 80), tiny_model)
     for each in (case, replace(case, twins={})):
         found = measured(each)
         assert found.sets[POOLED].auc.value > 0.95
         assert probe.verdict(found).startswith("the encoder tells where forgers put regions, not what they leave: ")
     few = measured(replace(case, items=case.items[:9]))
     assert few.images == 9 and "[" not in probe.verdict(few) and "(p " in probe.verdict(few)
+    alone = measured(replace(case, twins={}, items=case.items[:16]))
+    assert "do not say whether by what forgers leave" in probe.verdict(alone), "few are no evidence of none"
+    found = measured(case)
+    beside = {n: replace(s, auc=replace(s.auc, value=0.7, low=0.55)) for n, s in found.twins.items()}
+    assert probe.verdict(replace(found, twins=beside)).endswith("look at more: --count 100")
 
 
 def test_training_logs_what_this_probe_finds(tmp_path: Path, tiny_model: ModelConfig) -> None:

@@ -40,6 +40,13 @@ def said(found: Learning) -> str:
     return probe.lines(found)[-1].removeprefix("verdict: ")
 
 
+def copy_of(model: nn.Module, config: ModelConfig) -> nn.Module:
+    """The same under another configuration."""
+    copied = deepcopy(model)
+    copied.config = config
+    return copied
+
+
 def changed(case: Case, change: Callable[[nn.Module], None]) -> Case:
     model = deepcopy(case.model)
     with torch.no_grad():
@@ -113,6 +120,10 @@ def test_targets_that_are_all_too_small_are_said(healthy: Case) -> None:
     data = replace(healthy.config.data, min_box=1000)
     found = looked(replace(healthy, config=replace(healthy.config, data=data)))
     assert said(found).startswith("nothing to learn from: no true region is left in the 2 forged images of the batches")
+    native = replace(healthy.config, data=data, model=replace(healthy.config.model, fit="native"))
+    model = copy_of(healthy.model, native.model)
+    found = looked(replace(healthy, config=native, model=model))
+    assert "or lies outside the squares of 128 px that are cut: a smaller min_box" in said(found)
     assert "below data.min_box 1000 px" in said(found)
     assert looked(healthy).lost == ""
 

@@ -43,10 +43,13 @@ def test_a_healthy_head_is_fine(report: MaskReport) -> None:
     assert report.grid == 28 and list(report.target) == [14, 28, 56, 112]
 
 
-def test_a_scrambled_head_is_untrained(broken: Callable[[str], Case], report: MaskReport) -> None:
+def test_a_scrambled_head_is_no_better_than_a_filled_box(broken: Callable[[str], Case], report: MaskReport) -> None:
     case = broken("masks")
     found = measure(case, [look(specimen) for specimen in case.specimens()])
-    assert verdict(found).startswith("verdict: the mask head is untrained")
+    assert verdict(found).startswith("verdict: the mask head draws no better than a filled box: ")
+    level = replace(found.sweep, gain=replace(found.sweep.gain, value=0.0))
+    shaped = replace(found, filled=replace(found.filled, value=found.given.value + 0.1), sweep=level)
+    assert verdict(shaped).startswith("verdict: the mask head is untrained: "), "these boxes are not filled"
     assert found.given.value < report.given.value - 0.1
     assert found.target == report.target and found.filled == report.filled, "the truth's own numbers do not change"
 
@@ -107,6 +110,7 @@ def test_a_grid_that_is_too_coarse_is_named(specimens: list[Specimen], report: M
     assert f"{told}--model.mask-pool {finer // 2}" in verdict(limited)
     hopeless = replace(limited, target=dict.fromkeys(found.target, found.target[14]))
     assert "raise --model.image-size" in verdict(hopeless)
+    assert "this model sees images unscaled: --model.fit long_side" in verdict(replace(hopeless, fit="native"))
     short = replace(
         report,
         given=Interval(0.8, 0.7, 0.9, 4),

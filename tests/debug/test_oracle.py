@@ -83,6 +83,18 @@ def test_nothing_to_gain_is_told_from_nothing_to_blame() -> None:
     assert oracle.verdict(ladder(lambda rung: 0.5, forged=False)).startswith("n/a: no image is forged; oF1 0.5000")
 
 
+def test_the_worst_part_is_named_below_what_settings_allow() -> None:
+    """Half of the truth's score is lost to the settings, most of the rest to the classifier."""
+    climbed = [oracle.Climbed({rung: 0.1 + 0.4 * ("scores" in rung) for rung in RUNGS}, True)] * 3
+    found = oracle.ladder(climbed, regions="one")
+    assert found.failing() == "scores" and found.blamed() == ["scores"]
+    said = oracle.verdict(found)
+    assert said.startswith("the classifier (scores) fails most: it costs 0.4000")
+    assert "settings cap the score at 0.5000 whatever is mended: --inference.regions one, which makes one" in said
+    assert "--inference.regions" not in oracle.verdict(oracle.ladder(climbed)), "it is not set"
+    assert oracle.ladder([oracle.Climbed({rung: 0.5 + 0.01 * len(rung) for rung in RUNGS}, True)]).failing() is None
+
+
 def test_an_authentic_image_that_is_flagged_is_the_classifiers_fault(healthy: Case) -> None:
     (record,) = [r for r in healthy.split.full if r.label == "authentic" and r.case_id == healthy.items[0].case_id]
     with np.errstate(all="raise"):

@@ -107,6 +107,17 @@ def test_each_cause_has_its_verdict(report: RpnReport) -> None:
     assert "the RPN's box regression is wrong: for 3 of the 3 missed" in verdict(moved)
     apart = replace(report, own=few, missed={"reach": 1, "moved": 0, "dropped": 0}, beyond=np.array([[32.0, 32.0]]))
     assert "raise --model.image-size: the shapes fit, the places are too far apart" in verdict(apart)
+    assert "sees images unscaled: --model.fit long_side with" in verdict(replace(apart, fit="native"))
+
+
+def test_anchors_lead_where_most_are_missed_for_their_sake(report: RpnReport) -> None:
+    tie = replace(report, own=dict.fromkeys(report.own, wilson(2, 6)), missed={"reach": 2, "moved": 0, "dropped": 2})
+    assert verdict(tie).startswith("verdict: the RPN's scores are wrong: for 2 of the 4 missed")
+    assert "; the anchors cannot reach 2 regions" in verdict(tie)
+    untrained = replace(tie, auc=replace(report.auc, value=0.5), moving=(0.6, 0.5))
+    assert verdict(untrained).startswith("verdict: the RPN is untrained: ")
+    most = replace(untrained, missed={"reach": 3, "moved": 0, "dropped": 1})
+    assert verdict(most).startswith("verdict: the anchors cannot reach 3 regions")
 
 
 def test_too_few_regions_are_not_judged(report: RpnReport) -> None:

@@ -50,7 +50,12 @@ def shared(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def test_controls_have_the_shapes_and_keep_clear_of_every_true_box() -> None:
     for seed in range(20):
         places, owners = controls(BOXES, (96, 80), np.random.default_rng(seed), 5)
-        assert owners.tolist() == [0] * 5 + [1] * 5
+        assert owners.tolist() == sorted(owners.tolist()) and set(owners.tolist()) == {0, 1}
+        for owner in (0, 1):
+            own = places[owners == owner]
+            assert 2 <= len(own) <= 5 and all(
+                shared(own[:i], own[i : i + 1]).max() <= 0.1 + 1e-6 for i in range(1, len(own))
+            )
         np.testing.assert_allclose(places[:, 2:] - places[:, :2], (BOXES[:, 2:] - BOXES[:, :2])[owners], atol=1e-4)
         assert (places >= 0).all() and (places <= [80, 96, 80, 96]).all()
         assert shared(places, BOXES).max() <= 0.1 + 1e-6

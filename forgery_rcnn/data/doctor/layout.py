@@ -130,7 +130,7 @@ def _place(path: Path, cases: dict[tuple[Part, str], Case], others: list[Path], 
     if folder in IMAGES and path.suffix.lower() in images.EXTENSIONS:
         part, label = IMAGES[folder]
         cases.setdefault((part, path.stem), Case(part, path.stem)).images[label].append(path)
-    elif folder in MASKS and path.suffix in masks.SUFFIXES:
+    elif folder in MASKS and path.suffix.lower() in masks.SUFFIXES:
         part = MASKS[folder]
         case_id = path.stem if (part, path.stem) in cases else masks.case_of(path)
         cases.setdefault((part, case_id), Case(part, case_id)).masks.append(path)

@@ -34,7 +34,7 @@ def read(root: Path, path: Path) -> Reading:
     """Read a mask file of any size; never raises for a bad file."""
     reading = Reading(path)
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             _read_array(root / path, reading)
         else:
             _read_image(root / path, reading)

@@ -6,11 +6,15 @@ Every category counts as forged.
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from forgery_rcnn.data.drawn import Drawn
 from forgery_rcnn.data.layouts.folders import id_of, inside
+from forgery_rcnn.data.layouts.pairs import FOLDERS
 from forgery_rcnn.data.layouts.record import Layout, Record, in_order
 from forgery_rcnn.errors import InputError, printable
 from forgery_rcnn.instances import MAX_PIXELS
@@ -38,8 +42,22 @@ def _fits(root: Path) -> bool:
 
 
 def _scan(root: Path) -> list[Record]:
-    """Raises InputError naming the file and what is malformed, unknown, twice, or outside the root."""
-    return in_order([record for source in _sources(root) for record in _of_file(root, source)], root)
+    """Raises InputError naming the file and what is malformed, unknown, twice, or outside the root.
+
+    A case id that several files give to images of their own tells their folders too.
+    """
+    told = [_of_file(root, source) for source in _sources(root)]
+    found = [record for each in told for record in each]
+    listed = Counter(record.image for record in found)
+    for image in (record.image for record in found if listed[record.image] > 1):
+        name = printable(image.relative_to(root).as_posix())
+        raise InputError(f"{root}: several of its JSON files list image {name}; leave it in one, or part their folders")
+    givers = Counter(case for each in told for case in {record.case_id for record in each})
+    return in_order([_by_path(record, root) if givers[record.case_id] > 1 else record for record in found], root)
+
+
+def _by_path(record: Record, root: Path) -> Record:
+    return replace(record, case_id=id_of(record.image.relative_to(root).as_posix()))
 
 
 def _of_file(root: Path, source: Path) -> list[Record]:
@@ -101,23 +119,46 @@ def _name(entry: dict[str, Any], source: Path) -> str:
 
 
 def _size(entry: dict[str, Any], source: Path, number: str) -> tuple[int, int]:
-    height, width = entry.get("height"), entry.get("width")
+    sides = [entry.get("height"), entry.get("width")]
+    height, width = (int(side) if isinstance(side, float) and side.is_integer() else side for side in sides)
     if type(height) is not int or type(width) is not int or min(height, width) < 1 or height * width > MAX_PIXELS:
-        shown = printable(f"{height} x {width}", 40)
+        shown = printable(f"{sides[0]} x {sides[1]}", 40)
         raise InputError(
-            f"{source}: image {number} has height x width {shown}; expected pixels, {MAX_PIXELS:,} at most"
+            f"{source}: image {number} has height x width {shown}; expected whole numbers, {MAX_PIXELS:,} pixels at most"
         )
     return height, width
 
 
 def _folder(root: Path, source: Path, names: list[str]) -> Path:
-    """The folder below which the images lie: beside the file or in the root, right there or one folder down."""
+    """The folder below which the images lie: beside the file or in the root, right there or one folder down.
+
+    Of several, one that the file is named after, as train of instances_train.json, else the first that is right there,
+    else one called images. Raises InputError: none, or several that nothing tells apart.
+    """
     near = [source.parent, root, *(p for base in (source.parent, root) for p in sorted(base.iterdir()) if p.is_dir())]
     there = {folder: sum((folder / name).is_file() for name in names[:LOOKED_AT]) for folder in near}
-    best = max(there, key=lambda folder: there[folder])
-    if not there[best]:
+    most = max(there.values())
+    if not most:
         raise InputError(f"{source}: image {printable(names[0])} is neither in {root} nor in a folder of it")
-    return best
+    full = [folder for folder, count in there.items() if count == most]
+    preferred = (
+        [folder for folder, count in there.items() if count and _words(folder.name) in _words(source.stem)],
+        [folder for folder in full if folder in (source.parent, root)][:1],
+        [folder for folder in full if folder.name.lower() in FOLDERS.images],
+    )
+    best = next(filter(None, preferred), full)
+    if len(best) > 1:
+        shown = " and ".join(printable(folder.relative_to(root).as_posix()) for folder in best)
+        raise InputError(
+            f"{source}: image {printable(names[0])} may be that of {shown}; name the file after its folder, or give paths"
+        )
+    return best[0]
+
+
+def _words(name: str) -> str:
+    """_instances_train_ of instances-train: one name stands in another as whole words."""
+    plain = re.sub(r"[\W_]+", "_", name).strip("_").lower()
+    return f"_{plain}_"
 
 
 def _check_twice(source: Path, names: list[str]) -> None:

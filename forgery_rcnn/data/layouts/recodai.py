@@ -7,7 +7,7 @@ from typing import Literal
 
 from forgery_rcnn import tables
 from forgery_rcnn.data import masks
-from forgery_rcnn.data.layouts.folders import image_files
+from forgery_rcnn.data.layouts.folders import child, image_files
 from forgery_rcnn.data.layouts.record import Label, Layout, Record
 from forgery_rcnn.errors import InputError
 
@@ -15,24 +15,31 @@ MANIFEST = ("case_id", "hosts")  # the columns that are read; hosts are parted b
 
 
 def _fits(root: Path) -> bool:
-    return (root / "train_images").is_dir()
+    return _below(root, "train_images").is_dir()
+
+
+def _below(root: Path, *names: str) -> Path:
+    """The folder of these names, whatever their case; as they are written here where it is missing."""
+    for name in names:
+        root = child(root, (name,)) or root / name
+    return root
 
 
 def _scan(root: Path) -> list[Record]:
     """Records sorted by part, label, case id. Raises InputError naming a missing folder, an empty one, an id met twice."""
-    forged = root / "train_images" / "forged"
+    forged = _below(root, "train_images", "forged")
     if not forged.is_dir():
         raise InputError(
             f"{root}: no folder train_images/forged in it; expected train_images/authentic, train_images/forged and train_masks"
         )
     hosts = _hosts(root / "manifest.csv")
-    found = _records(forged, "forged", root / "train_masks", "train", hosts)
-    authentic = root / "train_images" / "authentic"
+    found = _records(forged, "forged", _below(root, "train_masks"), "train", hosts)
+    authentic = _below(root, "train_images", "authentic")
     if authentic.is_dir():  # a root of forged images alone will do for overfitting
         found = _records(authentic, "authentic", None, "train", hosts) + found
-    supplemental = root / "supplemental_images"
-    if supplemental.is_dir() and any(supplemental.iterdir()):
-        found += _records(supplemental, "forged", root / "supplemental_masks", "supplemental", hosts)
+    supplemental = _below(root, "supplemental_images")
+    if supplemental.is_dir() and any(not path.name.startswith(".") for path in supplemental.iterdir()):
+        found += _records(supplemental, "forged", _below(root, "supplemental_masks"), "supplemental", hosts)
     return found
 
 

@@ -35,6 +35,11 @@ class Record:
         """Unique in a data set: an id occurs once as authentic and once as forged."""
         return f"{self.part}/{self.label}/{self.case_id}"
 
+    @property
+    def twin_key(self) -> str:
+        """The key of the authentic image that a forged one was made of, where the data set has it."""
+        return f"{self.part}/authentic/{self.case_id}"
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -123,6 +123,17 @@ def test_masks_that_are_images(root: Path) -> None:
     assert named(root) == set()
 
 
+def test_masks_with_an_upper_case_suffix_are_read_and_kept(root: Path, tmp_path: Path) -> None:
+    first, second = sorted((root / "train_masks").glob("*.npy"))[:2]
+    Image.fromarray(masks.read(first).any(axis=0).astype(np.uint8) * 255).save(first.with_suffix(".PNG"))
+    first.unlink()
+    second.rename(second.with_suffix(".NPY"))
+    found = examine.examine(root, 1)
+    assert found.findings == []
+    repair.repair(found, tmp_path / "fixed", 1)
+    assert hashes(tmp_path / "fixed").items() >= hashes(root).items()
+
+
 def test_a_forgery_in_the_wrong_folder_is_moved(root: Path, tmp_path: Path) -> None:
     forged = (root / planted.FORGED).read_bytes()
     planted.forged_in_the_wrong_folder(root)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
 from forgery_rcnn.data import drawn, masks, records
 from forgery_rcnn.data.drawn import Drawn
@@ -20,6 +21,7 @@ from forgery_rcnn.errors import InputError
 Build = Callable[[str], Any]
 SIZE = (8, 10)
 PIXELS = SIZE[0] * SIZE[1]
+NAN, INFINITY = float("nan"), float("inf")
 
 
 def changed(root: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
@@ -55,6 +57,8 @@ def first(key: str, **values: Any) -> Callable[[dict[str, Any]], None]:
         (first("images", file_name="C:\\x.png"), "expected one inside"),
         (first("images", height=0), "image 1 has height x width 0 x 64"),
         (first("images", height=10**6, width=10**6), "image 1 has height x width"),
+        (first("images", height=48.5), "height x width 48.5 x 64; expected whole numbers"),
+        (first("images", height=INFINITY), "height x width inf x 64"),
         (first("images", width=True), "image 1 has height x width 48 x True"),
         (first("images", width=None), "image 1 has height x width 48 x None"),
     ],
@@ -105,6 +109,38 @@ def test_where_file_and_images_may_lie(source: str, folder: str, build: Build, t
     assert len(found) == 12 and not any(records.inspect(record).problem for record in found)
 
 
+def several(root: Path, **folders: str) -> Path:
+    """FILE=FOLDER: a JSON file each, of an image 1.png in its folder; that of the first file alone is forged."""
+    for number, (name, folder) in enumerate(folders.items()):
+        (root / folder).mkdir(parents=True)
+        Image.fromarray(np.full((*SIZE, 3), 40 * number, np.uint8)).save(root / folder / "1.png")
+        image = {"id": 1, "file_name": "1.png", "height": float(SIZE[0]), "width": SIZE[1]}
+        marks = [{"id": 1, "image_id": 1, "segmentation": square(1, 1, 5, 1, 5, 5)}] * (not number)
+        (root / f"{name}.json").write_text(json.dumps({"images": [image], "annotations": marks}))
+    return root
+
+
+def test_equal_names_in_several_folders_are_told_apart_by_the_files(tmp_path: Path) -> None:
+    root = several(tmp_path, instances_train="Train", val="val")
+    found = {record.case_id: record for record in records.scan(root)}
+    assert {case: record.label for case, record in found.items()} == {"Train__1": "forged", "val__1": "authentic"}
+    assert {record.image for record in found.values()} == {root / "Train/1.png", root / "val/1.png"}
+    assert not any(records.inspect(record).problem for record in found.values())
+
+
+def test_equal_names_that_nothing_tells_apart(tmp_path: Path, refused) -> None:
+    root = several(tmp_path, a="one", b="two")
+    with refused("a.json: image 1.png may be that of one and two; name the file after its folder"):
+        records.scan(root)
+    (root / "two").rename(root / "Images")
+    (root / "b.json").unlink()
+    assert [record.image for record in records.scan(root)] == [root / "Images/1.png"]
+    (root / "b.json").write_text((root / "a.json").read_text())
+    (root / "1.png").write_bytes((root / "one/1.png").read_bytes())
+    with refused("several of its JSON files list image 1.png"):
+        records.scan(root)
+
+
 def test_ids_may_be_text(build: Build) -> None:
     def change(file: dict[str, Any]) -> None:
         for image in file["images"]:
@@ -140,9 +176,6 @@ def test_the_fingerprint_follows_the_annotations(build: Build) -> None:
 
 def square(*points: Any) -> list[list[Any]]:
     return [list(points)]
-
-
-NAN, INFINITY = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,18 @@ def test_pictures_in_casia_names(stem: str, found: tuple[str, ...]) -> None:
     assert casia.hosts(stem) == found
 
 
+def test_recodai_folders_whatever_their_case_and_hidden_files(build: Build) -> None:
+    root = build("recodai").root
+    (root / "train_images" / "forged").rename(root / "train_images" / "Forged")
+    for name in ("train_images", "train_masks"):
+        (root / name).rename(root / name.title())
+    (root / "supplemental_images").mkdir()
+    (root / "supplemental_images" / ".DS_Store").write_bytes(b"x")
+    found = records.scan(root)
+    assert [record.label for record in found] == ["authentic"] * 6 + ["forged"] * 6
+    assert not any(records.inspect(record).problem for record in found)
+
+
 @pytest.mark.parametrize("name", ["Gt", "GT", "GroundTruth", "CASIA_2_Groundtruth", "casia 2 groundtruth"])
 def test_casia_folders_whatever_their_case(name: str, build: Build) -> None:
     root = build("casia").root
