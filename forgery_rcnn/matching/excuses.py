@@ -50,13 +50,13 @@ def of(figure: Figure, found: Measured) -> str | None:
         apart = _off_the_same_place(figure, (first, second), found)
         if apart < SAME_PLACE * _diagonal(figure, first):
             differ = found.compared
-            if differ.tint > CHANNELS or _are_tinted(figure, first, found.grown.matrix):
+            if differ.tint > CHANNELS or _are_tinted(figure, (first, second), found.grown.matrix):
                 return "the same place of another panel in another colour: two channels of one field"
             if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
                 return "the same place of another panel, lighter or darker: two exposures of one field"
         if apart < OVERLAID["px"] and _is_overlay(figure, first, found):
             return "the same place of another panel that shows something else around it: drawn over both"
-        if apart < OVERLAID["px"] and _is_annotated(figure, first, found.grown.matrix):
+        if apart < OVERLAID["px"] and _is_annotated(figure, (first, second), found.grown.matrix):
             return "the same place of another panel, with something drawn into one of them: one field, outlined"
     if all(_is_graphic(figure, side) for side in _sides(found)):
         return "sharp edges on paper and no grain between them: drawn, and drawn again"
@@ -156,19 +156,18 @@ def _off_the_same_place(figure: Figure, panels: tuple[int, int], found: Measured
     return float(np.linalg.norm(motions.moved(found.grown.matrix, middle[None])[0] - (middle - corner + other)))
 
 
-def _are_tinted(figure: Figure, panel: int, matrix: np.ndarray) -> bool:
-    """Whether a panel and what the motion brings there differ in colour anywhere, not only in the region."""
-    own, other = (
-        side - side.mean(axis=2, keepdims=True) for side in np.float32(_brought(figure.pixels, figure, panel, matrix))
-    )
+def _are_tinted(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> bool:
+    """Whether two panels, one brought onto the other, differ in colour anywhere, not only in the region."""
+    *sides, seen = _brought(figure, panels, matrix)
+    own, other = (side - side.mean(axis=2, keepdims=True) for side in np.float32(sides))
     across, share = TINTED
-    return bool((np.abs(cv2.blur(own - other, (across, across))).max(axis=2) > CHANNELS).mean() >= share)
+    tint = np.abs(cv2.blur((own - other) * seen[..., None], (across, across))).max(axis=2)
+    return bool((tint > CHANNELS).sum() >= max(1, share * seen.sum()))
 
 
-def _is_annotated(figure: Figure, panel: int, matrix: np.ndarray) -> bool:
-    """Whether a panel and what the motion brings there are equal but for lines or areas of one colour."""
-    sides = _brought(figure.pixels, figure, panel, matrix)
-    seen = ~np.any(_brought(figure.ignored.astype(np.uint8), figure, panel, matrix), axis=0)
+def _is_annotated(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> bool:
+    """Whether two panels, one brought onto the other, are equal but for lines or areas of one colour."""
+    *sides, seen = _brought(figure, panels, matrix)
     differ = (sides[0] != sides[1]).any(axis=2) & seen
     low, high = OUTLINED["share"]
     if not low * seen.sum() <= differ.sum() <= high * seen.sum() or not differ.any():
@@ -177,11 +176,15 @@ def _is_annotated(figure: Figure, panel: int, matrix: np.ndarray) -> bool:
     return bool(max(count.max() for count in counts) >= OUTLINED["one"] * differ.sum())
 
 
-def _brought(values: np.ndarray, figure: Figure, panel: int, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W) or (H, W, 3) uint8 -> a panel of it, and what the motion brings there, to the nearest pixel."""
-    x0, y0, x1, y1 = figure.panels[panel].tolist()
+def _brought(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> (h, w, 3) uint8 of the first panel, what the motion brings there, to the nearest pixel, and (h, w) bool, where that is the second
+    panel's, and neither shows text or furniture."""
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = figure.panels[list(panels)].tolist()
+    shown = np.zeros(figure.size, np.uint8)
+    shown[v0:v1, u0:u1] = ~figure.ignored[v0:v1, u0:u1]
     local, flags = agreement.from_corner(matrix, (x0, y0)), cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-    return values[y0:y1, x0:x1], cv2.warpAffine(values, local, (x1 - x0, y1 - y0), flags=flags)
+    other, known = (cv2.warpAffine(side, local, (x1 - x0, y1 - y0), flags=flags) for side in (figure.pixels, shown))
+    return figure.pixels[y0:y1, x0:x1], other, (known > 0) & ~figure.ignored[y0:y1, x0:x1]
 
 
 def _is_overlay(figure: Figure, panel: int, found: Measured) -> bool:
