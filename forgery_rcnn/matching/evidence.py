@@ -118,7 +118,8 @@ def phrase(link: Link) -> str:
         words = [*words[:-1], f"{words[-1]} {turned}"] if parts.mirrored else [*words, f"B {turned}"]
     if abs(parts.scale - 1) >= SAME:
         words.append(f"B {parts.scale:.2f} times as large")
-    return ", ".join([*words, f"correlation {pair.correlation:.2f}", f"chance {chance(pair.chance)}"])
+    measured = [] if pair.identical else [f"correlation {pair.correlation:.2f}"]  # which its surroundings would lower
+    return ", ".join([*words, *measured, f"chance {chance(pair.chance)}"])
 
 
 def chance(value: float) -> str:

@@ -116,9 +116,9 @@ def _section(names: list[str], links: list[Link]) -> dict[str, object]:
     told = [
         {
             "number": link.number,
-            "words": phrase(link).split(", correlation")[0],
+            "words": phrase(link).split(", chance")[0].split(", correlation")[0],
             "areas": f"{int(link.pair.first[:, 1].sum()):,}, {int(link.pair.second[:, 1].sum()):,}",
-            "correlation": f"{link.pair.correlation:.2f}",
+            "correlation": "equal" if link.pair.identical else f"{link.pair.correlation:.2f}",
             "chance": chance(link.pair.chance),
             "score": f"{link.pair.score:.2f}",
         }
