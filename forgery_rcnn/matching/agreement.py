@@ -80,8 +80,16 @@ def aligned(
         source, inner = _cut_and_blurred(gray, local, size, 0.5 * np.sqrt(scale**2 - 1))
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC
     second = cv2.warpAffine(source, inner, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    known = cv2.warpAffine((~ignored).astype(np.uint8), local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST)
+    known = brought((~ignored).astype(np.uint8), matrix, box)
     return gray[y0:y1, x0:x1], second, (known > 0) & ~ignored[y0:y1, x0:x1]
+
+
+def brought(values: np.ndarray, matrix: np.ndarray, box: Box) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8, motion first -> second, x0 y0 x1 y1 of the first region's frame -> (h, w) or (h, w, 3) uint8, what the
+    motion brings there, to the nearest pixel; 0 beyond the image."""
+    x0, y0, x1, y1 = box
+    local, flags = from_corner(matrix, (x0, y0)), cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+    return cv2.warpAffine(values, local, (x1 - x0, y1 - y0), flags=flags)
 
 
 def from_corner(matrix: np.ndarray, corner: tuple[int, int]) -> np.ndarray:

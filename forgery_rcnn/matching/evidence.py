@@ -101,10 +101,17 @@ def _count(count: int, noun: str) -> str:
 
 
 def phrase(link: Link) -> str:
-    """A link in words, its regions called A and B.
+    """A link in words and numbers, its regions called A and B.
 
     E.g. "B is a copy of A, turned by 90 degrees anticlockwise, correlation 0.98, chance 1e-06".
     """
+    pair = link.pair
+    measured = [] if pair.identical else [f"correlation {pair.correlation:.2f}"]  # which its surroundings would lower
+    return ", ".join([relation(link), *measured, f"chance {chance(pair.chance)}"])
+
+
+def relation(link: Link) -> str:
+    """A link in words alone, e.g. "A and B are the same, pixel for pixel, B mirrored left to right"."""
     pair, parts = link.pair, parts_of(link.pair.matrix)
     start = {"first": "B is a copy of A", "second": "A is a copy of B"}.get(pair.original, "A and B are the same")
     words = [start, "pixel for pixel"] if pair.identical else [start]
@@ -118,8 +125,7 @@ def phrase(link: Link) -> str:
         words = [*words[:-1], f"{words[-1]} {turned}"] if parts.mirrored else [*words, f"B {turned}"]
     if abs(parts.scale - 1) >= SAME:
         words.append(f"B {parts.scale:.2f} times as large")
-    measured = [] if pair.identical else [f"correlation {pair.correlation:.2f}"]  # which its surroundings would lower
-    return ", ".join([*words, *measured, f"chance {chance(pair.chance)}"])
+    return ", ".join(words)
 
 
 def chance(value: float) -> str:

@@ -180,10 +180,10 @@ def _brought(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> tup
     """-> (h, w, 3) uint8 of the first panel, what the motion brings there, to the nearest pixel, and (h, w) bool, where that is the second
     panel's, and neither shows text or furniture."""
     (x0, y0, x1, y1), (u0, v0, u1, v1) = figure.panels[list(panels)].tolist()
+    box = x0, y0, x1, y1
     shown = np.zeros(figure.size, np.uint8)
     shown[v0:v1, u0:u1] = ~figure.ignored[v0:v1, u0:u1]
-    local, flags = agreement.from_corner(matrix, (x0, y0)), cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-    other, known = (cv2.warpAffine(side, local, (x1 - x0, y1 - y0), flags=flags) for side in (figure.pixels, shown))
+    other, known = (agreement.brought(values, matrix, box) for values in (figure.pixels, shown))
     return figure.pixels[y0:y1, x0:x1], other, (known > 0) & ~figure.ignored[y0:y1, x0:x1]
 
 

@@ -106,12 +106,9 @@ def _keeps_blocks(matrix: np.ndarray) -> bool:
 def _equal(figure: Figure, drawn: np.ndarray, matrix: np.ndarray, box: Box) -> np.ndarray:
     """-> (h, w) bool, in the frame: the pixel and the one that the motion takes it to are the same, and nothing is drawn on either."""
     x0, y0, x1, y1 = box
-    local, flags = agreement.from_corner(matrix, (x0, y0)), cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-    other, clear = (
-        cv2.warpAffine(image, local, (x1 - x0, y1 - y0), flags=flags)
-        for image in (figure.pixels, (~drawn).astype(np.uint8))
-    )
-    return (figure.pixels[y0:y1, x0:x1] == other).all(axis=2) & (clear > 0) & ~drawn[y0:y1, x0:x1]
+    clear = agreement.brought((~drawn).astype(np.uint8), matrix, box) > 0
+    same = (figure.pixels[y0:y1, x0:x1] == agreement.brought(figure.pixels, matrix, box)).all(axis=2)
+    return same & clear & ~drawn[y0:y1, x0:x1]
 
 
 def _varied(gray: np.ndarray, box: Box) -> np.ndarray:

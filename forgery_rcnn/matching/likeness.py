@@ -121,9 +121,7 @@ def _left(sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray) -> tuple[float
 
 def _tint(pixels: np.ndarray, matrix: np.ndarray, box: Box, mask: np.ndarray) -> float:
     """-> levels, how far apart the mean colours of the two sides are, their brightness left out."""
-    size = (box[2] - box[0], box[3] - box[1])
-    local = agreement.from_corner(matrix, box[:2])
-    other = cv2.warpAffine(pixels, local, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST)[mask]
+    other = agreement.brought(pixels, matrix, box)[mask]
     own = pixels[box[1] : box[3], box[0] : box[2]][mask]
     means = [side.mean(axis=0) - side.mean() for side in (own.astype(np.float32), other.astype(np.float32))]
     return float(np.abs(means[0] - means[1]).max())

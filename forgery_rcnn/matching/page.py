@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from forgery_rcnn.errors import printable
-from forgery_rcnn.matching.evidence import Evidence, Link, chance, left_out, phrase
+from forgery_rcnn.matching.evidence import Evidence, Link, chance, left_out, relation
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -116,7 +116,7 @@ def _section(names: list[str], links: list[Link]) -> dict[str, object]:
     told = [
         {
             "number": link.number,
-            "words": phrase(link).split(", chance")[0].split(", correlation")[0],
+            "words": relation(link),
             "areas": f"{int(link.pair.first[:, 1].sum()):,}, {int(link.pair.second[:, 1].sum()):,}",
             "correlation": "equal" if link.pair.identical else f"{link.pair.correlation:.2f}",
             "chance": chance(link.pair.chance),

@@ -77,6 +77,7 @@ def _promising(found: Grown, seeds: np.ndarray) -> bool:
 
 
 def around(seeds: np.ndarray, shape: tuple[int, ...], margin: float) -> Box:
+    """(K, 2) x y -> the frame of all, `margin` px wider to each side, as far as an image of shape (H, W) goes; not empty."""
     low, high = np.floor(seeds.min(axis=0) - margin), np.ceil(seeds.max(axis=0) + margin + 1)
     (x0, y0), (x1, y1) = np.maximum(low, 0).astype(int), np.minimum(high, [shape[1], shape[0]]).astype(int)
     return int(x0), int(y0), max(int(x1), int(x0) + 1), max(int(y1), int(y0) + 1)
@@ -179,6 +180,7 @@ def _least(seen: Agreement, seeds: np.ndarray) -> dict[str, float]:
 
 
 def morphed(mask: np.ndarray, how: int, diameter: int) -> np.ndarray:
+    """(h, w) bool or uint8, one of OpenCV's MORPH_*, px -> (h, w) uint8, by a disc."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
     return cv2.morphologyEx(mask.astype(np.uint8), how, disc)
 
