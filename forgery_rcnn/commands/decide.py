@@ -55,14 +55,14 @@ class Job:
 def main(argv: list[str]) -> int:
     """Returns 0 when the decision is stored. Interrupted, it has changed nothing."""
     job = tyro.cli(Job, args=argv, prog="edarnn.py decide", description=described(__doc__))
-    from forgery_rcnn.engine import deciding, evaluate, fitting, held_out
+    from forgery_rcnn.engine import deciding, evaluate, fitting, held_out, targets
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference import ensemble
 
     screen, device = Screen(sys.stdout), device_of(job.device)
     found = ensemble.load(job.weights, BARE_PTH)
-    target = fitting.check_target(found, job.out)
+    target = targets.check_target(found, job.out)
     there = evaluate.opened(found, job.data.root, job.data.skip_bad, job.split, screen)
     evaluate.require_unknown(job.split, found, there)
     found.to(device)

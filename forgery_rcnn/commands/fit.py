@@ -96,7 +96,7 @@ def main(argv: list[str]) -> int:
     found = ensemble.load(job.weights, BARE_PTH, "mean" if job.rule == "weighted" else job.rule)
     if job.rule == "weighted" and len(found.members) == 1:
         raise InputError(f"--rule weighted is about several weights; name more than {found.path}")
-    target = fitting.check_target(found, job.out)
+    target = targets.check_target(found, job.out)
     there = evaluate.opened(found, job.data.root, job.data.skip_bad, job.split, screen)
     _check(job, found, there)
     if there.voices:

@@ -19,7 +19,7 @@ from forgery_rcnn.engine.precision import autocast
 from forgery_rcnn.engine.runlog import Screen
 from forgery_rcnn.inference import ensemble
 from forgery_rcnn.inference.ensemble import Ensemble
-from forgery_rcnn.models import weights
+from forgery_rcnn.models import whole
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,11 @@ def as_json(found: Decided, digests: Sequence[str]) -> dict[str, Any]:
 
 
 def store(found: Ensemble, target: Path, decided: Decided, digests: Sequence[str]) -> None:
-    """Write the decision into the JSON of the weights or of the ensemble at `target` (fitting.check_target); tensors and
+    """Write the decision into the JSON of the weights or of the ensemble at `target` (targets.check_target); tensors and
     thresholds are not touched."""
     told = as_json(decided, digests)
     if found.meta and target.exists() and found.path.with_suffix(".json") == target:
-        weights.write_json(target, {**found.meta, "decision": told})
+        whole.write_json(target, {**found.meta, "decision": told})
         return
     members = [(ensemble.source_of(member), member.weight) for member in found.members]
     more = {} if found.fusion is None else {"fusion": found.fusion.as_json()}

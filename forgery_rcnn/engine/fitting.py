@@ -17,11 +17,10 @@ from forgery_rcnn.data import splits
 from forgery_rcnn.data.splits import Member
 from forgery_rcnn.engine import held_out, outcomes, targets
 from forgery_rcnn.engine.outcomes import CALLS, Goal, Outcomes
-from forgery_rcnn.engine.targets import check_target as check_target
 from forgery_rcnn.engine.thresholds import Axis, Setting, Table, search, value
 from forgery_rcnn.inference import ensemble
 from forgery_rcnn.inference.ensemble import Ensemble
-from forgery_rcnn.models import weights
+from forgery_rcnn.models import whole
 
 FOLDS = 5  # of the honest estimate
 FEWEST = 10  # images that differ, for an interval to be believed; as in compare
@@ -267,7 +266,7 @@ def store(found: Ensemble, target: Path, fitted: Fitted, digests: Sequence[str])
     told = as_json(fitted, sorted({*digests, *found.fitted}))
     config = fitted.setting.config
     if targets.own(found, target):
-        weights.write_json(target, {**found.meta, "thresholds": to_dict(config), "fitted": told})
+        whole.write_json(target, {**found.meta, "thresholds": to_dict(config), "fitted": told})
         return
     each = zip(found.members, fitted.setting.shares, strict=True)
     members = [(ensemble.source_of(member), share) for member, share in each if share > 0]

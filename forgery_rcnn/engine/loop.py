@@ -62,8 +62,8 @@ class Trainer:
             self._resume()
         if world.leads:
             self.out.mkdir(parents=True, exist_ok=True)
-            weights.write_json(self.out / "config.json", to_dict(self.config))
-            weights.write_json(self.out / "split.json", self.split.keys())
+            whole.write_json(self.out / "config.json", to_dict(self.config))
+            whole.write_json(self.out / "split.json", self.split.keys())
         self.saved_at = time.monotonic()
         here = self.state.position
         self.log = RunLog(self.out, here.lines, here.step, self.config.tensorboard) if world.leads else None

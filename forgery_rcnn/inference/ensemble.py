@@ -21,7 +21,7 @@ from forgery_rcnn.inference.members import Ensemble as Ensemble
 from forgery_rcnn.inference.members import Member as Member
 from forgery_rcnn.inference.members import Rule as Rule
 from forgery_rcnn.inference.members import of_votes as of_votes
-from forgery_rcnn.models import matcher, weights
+from forgery_rcnn.models import matcher, weights, whole
 
 FILE = "ensemble.json"
 
@@ -45,7 +45,7 @@ def write(
     first = members[0][0]
     if config is None and isinstance(first, Path):
         config = _thresholds(first.with_suffix(".json"), _json(first.with_suffix(".json")))
-    weights.write_json(
+    whole.write_json(
         path, {"members": listed, "rule": rule, "thresholds": to_dict(config or InferenceConfig()), **more}
     )
 

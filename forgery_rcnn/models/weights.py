@@ -22,7 +22,6 @@ from forgery_rcnn.models.backbones import download, evened, norm_of
 from forgery_rcnn.models.mask_rcnn import MaskRCNN
 from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.models.stems import fusion
-from forgery_rcnn.models.whole import write_json as write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "weights"
@@ -53,7 +52,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) ->
     try:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         digest = whole.replace(path, lambda temporary: save_file(contiguous, temporary))
-        write_json(json_path, {**meta, "sha256": digest})
+        whole.write_json(json_path, {**meta, "sha256": digest})
     except (OSError, SafetensorError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space" in str(error)
         reason = "the disk is full" if full else str(error).splitlines()[0]

@@ -17,7 +17,7 @@ from PIL import Image
 from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.config import DataConfig, InferenceConfig, ModelConfig, Refine, RunConfig, to_dict
 from forgery_rcnn.data import collection, records, splits
-from forgery_rcnn.engine import evaluate, fitting, held_out, kept, outcomes, thresholds
+from forgery_rcnn.engine import evaluate, fitting, held_out, kept, outcomes, targets, thresholds
 from forgery_rcnn.engine.evaluate import Part
 from forgery_rcnn.engine.outcomes import Goal, Outcomes
 from forgery_rcnn.engine.runlog import Screen
@@ -635,8 +635,8 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_read(own: Pat
     for out, reason in ((file / "x.json", "Not a directory|File exists"), (own / "folder.json", "it is a folder")):
         (own / "folder.json").mkdir(exist_ok=True)
         with pytest.raises(InputError, match=rf"^{out}: cannot be written \(({reason})\)[^\n]*$"):
-            fitting.check_target(found, out)
-    assert fitting.check_target(found, own / "new/deep/e.json").parent.is_dir()
+            targets.check_target(found, out)
+    assert targets.check_target(found, own / "new/deep/e.json").parent.is_dir()
 
 
 def test_scores_that_are_shown_of_fitted_images_come_with_a_note(shared_root: Path) -> None:

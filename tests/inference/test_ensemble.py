@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from forgery_rcnn.config import InferenceConfig, ModelConfig, RunConfig, to_dict
-from forgery_rcnn.engine import fitting
+from forgery_rcnn.engine import targets
 from forgery_rcnn.inference import ensemble, pipeline
 from forgery_rcnn.inference.ensemble import Ensemble, Member
 from forgery_rcnn.inference.overrides import InferenceOver, RefineOver, TilingOver
@@ -420,9 +420,9 @@ def test_shipped_weights_are_no_place_for_what_is_fitted(
     monkeypatch.setattr(weights, "SHIPPED", own / "a")
     found = ensemble.load([str(own / "a")], ModelConfig())
     with refused("shipped weights stay as they are", "--weights runs/NAME", "--out"):
-        fitting.check_target(found, None)
-    assert fitting.check_target(found, own / "e.json") == own / "e.json"
-    assert fitting.check_target(ensemble.load([str(own / "b")], ModelConfig()), None) == own / "b/model.json"
+        targets.check_target(found, None)
+    assert targets.check_target(found, own / "e.json") == own / "e.json"
+    assert targets.check_target(ensemble.load([str(own / "b")], ModelConfig()), None) == own / "b/model.json"
 
 
 def test_settings_given_reach_the_members_and_the_whole(runs: Path) -> None:

@@ -189,7 +189,7 @@ def test_published_weights_keep_what_was_fitted_since(tmp_path: Path) -> None:
     weights.write(best, {"a": torch.ones(3)}, {"thresholds": {"min_area": 16}})
     weights.publish(best, result)
     told = weights.read(result)[1]
-    weights.write_json(result.with_suffix(".json"), told | {"thresholds": {"min_area": 99}})
+    whole.write_json(result.with_suffix(".json"), told | {"thresholds": {"min_area": 99}})
     weights.publish(best, result)
     assert weights.read(result)[1]["thresholds"] == {"min_area": 99}
     weights.write(best, {"a": torch.zeros(3)}, {"thresholds": {"min_area": 16}})
