@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -203,6 +205,14 @@ def _quiet(worker: int) -> None:
     cv2.setNumThreads(1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@atexit.register
+def _end_loaders() -> None:
+    """Whoever still holds a loader when the process ends would wait for ever: multiprocessing asks by SIGTERM, then joins."""
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
 
 
 class _Loader(DataLoader[Item]):

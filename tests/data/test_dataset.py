@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +261,21 @@ def test_a_file_that_goes_bad_is_one_line_from_a_worker_too(tiny_root: Path, ref
     (tiny_root / "train_images/forged/1.png").write_bytes(b"")
     with refused("train_images/forged/1.png"):
         list(make_loader(items, EpochSampler(len(items), 5, seed=1)))
+
+
+def test_a_process_that_still_holds_a_loader_ends(shared_root: Path) -> None:
+    """Its workers ignore SIGTERM, by which multiprocessing asks them at exit."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from forgery_rcnn.config import DataConfig, ModelConfig\n"
+        "from forgery_rcnn.data import records\n"
+        "from forgery_rcnn.data.dataset import EpochSampler, ForgeryDataset, make_loader\n"
+        "items = ForgeryDataset(records.scan(Path(sys.argv[1])), DataConfig(workers=1), ModelConfig(image_size=64), ())\n"
+        "held = iter(make_loader(items, EpochSampler(len(items), 5, seed=1)))\n"
+        "assert next(held)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(shared_root)], check=True, timeout=60)
 
 
 def native(root: Path, operations: tuple[str, ...] = (), **config: Any) -> ForgeryDataset:
