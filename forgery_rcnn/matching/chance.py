@@ -90,7 +90,7 @@ def placed(
     mask = region[top : rows[-1] + 1, left : columns[-1] + 1]
     box = (x0 + left, y0 + top, x0 + left + mask.shape[1], y0 + top + mask.shape[0])
     wide = (box[0] - AROUND, box[1] - AROUND, box[2] + AROUND, box[3] + AROUND)
-    scene, known = _brought(gray, matrix, wide)
+    scene, known = brought(gray, matrix, wide)
     first = _banded(gray, box)
     field = correlations(evened(scene), known, first, mask)
     score = float(field[AROUND, AROUND])
@@ -126,7 +126,7 @@ def _banded(gray: np.ndarray, box: agreement.Box) -> np.ndarray:
     return band[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
 
 
-def _brought(gray: np.ndarray, matrix: np.ndarray, box: agreement.Box) -> tuple[np.ndarray, np.ndarray]:
+def brought(gray: np.ndarray, matrix: np.ndarray, box: agreement.Box) -> tuple[np.ndarray, np.ndarray]:
     """The image, moved so that the second region lies on the first: (h, w) float32 and (h, w) bool, where it is in the image."""
     size = (box[2] - box[0], box[3] - box[1])
     local = agreement.from_corner(matrix, box[:2])

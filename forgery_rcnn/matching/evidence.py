@@ -21,10 +21,10 @@ HEADER = (
     *("pair", "image_a", "image_b", "panel_a", "panel_b"),
     *(f"{side}_{edge}" for side in "ab" for edge in ("x0", "y0", "x1", "y1", "area")),
     *("turn_degrees", "scale", "mirrored", "matrix_xx", "matrix_xy", "matrix_x", "matrix_yx", "matrix_yy", "matrix_y"),
-    *("inliers", "correlation", "identical", "chance", "score", "original", "found_by", "picture"),
+    *("inliers", "correlation", "identical", "same_grain", "chance", "score", "original", "found_by", "picture"),
 )
-"""Columns of the table. Boxes in pixels, x1 y1 exclusive, areas in pixels; matrix: a -> b; identical: yes = pixel for pixel; original:
-a, b or undecided."""
+"""Columns of the table. Boxes in pixels, x1 y1 exclusive, areas in pixels; matrix: a -> b; identical: yes = pixel for pixel; same_grain:
+yes = what noise they show is the same; original: a, b or undecided."""
 SIDES = {"first": "a", "second": "b", "undecided": "undecided"}
 UPRIGHT, SAME = 1.0, 0.02  # degrees, share: a smaller turn or change of size is not worth a word
 
@@ -114,7 +114,7 @@ def relation(link: Link) -> str:
     """A link in words alone, e.g. "A and B are the same, pixel for pixel, B mirrored left to right"."""
     pair, parts = link.pair, parts_of(link.pair.matrix)
     start = {"first": "B is a copy of A", "second": "A is a copy of B"}.get(pair.original, "A and B are the same")
-    words = [start, "pixel for pixel"] if pair.identical else [start]
+    words = [start, *["pixel for pixel"] * pair.identical, *["with the same grain"] * pair.same_grain]
     if parts.mirrored and abs(parts.turn) > 180 - UPRIGHT:
         words.append("B mirrored top to bottom")
         parts = replace(parts, turn=0.0)
@@ -158,7 +158,7 @@ def _row(link: Link) -> list[object]:
         cells += [*Instances(file.size, (runs,)).boxes()[0].tolist(), int(runs[:, 1].sum())]
     cells += [round(parts.turn, 2), round(parts.scale, 4), _yes(parts.mirrored)]
     cells += [round(float(value), 6) for value in np.asarray(pair.matrix).ravel()]
-    cells += [pair.inliers, round(pair.correlation, 4), _yes(pair.identical)]
+    cells += [pair.inliers, round(pair.correlation, 4), _yes(pair.identical), _yes(pair.same_grain)]
     cells += [float(f"{pair.chance:.3g}"), round(pair.score, 4)]
     return [*cells, SIDES[pair.original], pair.found_by, link.picture]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import chance, excuses, identical, origin, verify
+from forgery_rcnn.matching import chance, excuses, grain, identical, origin, verify
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair
 from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
@@ -23,6 +23,8 @@ FITTED = Path(__file__).with_name("judge.json")
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
 IDENTICAL = 0.97
 """Score of a region whose pixels are those of its copy: what docs/lab.md counts under "The same pixels"."""
+SAME_GRAIN = 0.9
+"""Score at least of a region whose grain is its copy's, though not its rim's perhaps, as that of equal pixels is."""
 LARGE, MANY = 10_000, 50  # px and places beyond which more of them prove no more: alike objects have them too
 SURER = ("detail", "log_area", "log_inliers", "fine", "middle", "form", "here", "margin", "margin_typical")
 LESS_SURE = (
@@ -96,16 +98,19 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     found = tested(figure, drawn, hypothesis, config)
     if isinstance(found, str):
         return found
+    seen = grain.of(figure, drawn, found.grown)
+    if seen.other:
+        return f"alike, but each side has a grain of its own: {seen.pixels:,} calm pixels correlate by {seen.correlation:.2f}"
     # The best that chance could make of it: the costly count of places is for those that it could help.
-    if score(found, chance.PERFECT) < config.min_score:
+    if not seen.same and score(found, chance.PERFECT) < config.min_score:
         return f"alike, but not the same: detail correlates by {found.detail:.2f}"
     fit = chance.of(figure.gray, found.grown)
     if fit.probable > config.max_chance:
         return f"chance {fit.probable:.2g}: other places fit as well"
-    sure = score(found, fit)
+    sure = max(score(found, fit), SAME_GRAIN if seen.same else 0.0)
     if sure < config.min_score:
         return f"score {sure:.2f} is below {config.min_score}"
-    return _pair(figure, hypothesis, found, fit.probable, sure)
+    return replace(_pair(figure, hypothesis, found, fit.probable, sure), same_grain=seen.same)
 
 
 def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Measured | str:

@@ -106,7 +106,7 @@ class Pair:
     with the motion; correlation: -1..1, normalised cross-correlation of the regions' detail; chance: 0..1, how often a
     random pair of regions of this size and look does as well, over all places looked at; score: 0..1, how sure; original: which side was
     there first, where traces tell; between_panels: whether the regions lie in different panels; identical: whether their pixels are
-    equal in all channels.
+    equal in all channels; same_grain: whether their noise is the same, where that was looked at.
     """
 
     first: rle.Runs
@@ -120,6 +120,7 @@ class Pair:
     found_by: FoundBy
     between_panels: bool
     identical: bool = False
+    same_grain: bool = False
 
 
 @dataclass(frozen=True)

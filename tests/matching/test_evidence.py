@@ -122,6 +122,13 @@ def test_what_is_equal_is_said_to_be() -> None:
     assert [row["identical"] for row in rows] == ["yes", "no"]
 
 
+def test_the_same_grain_is_said_too() -> None:
+    said = one(original="first", same_grain=True)
+    assert evidence.phrase(said.links[0]) == "B is a copy of A, with the same grain, correlation 0.98, chance 1e-06"
+    rows = [next(csv.DictReader(io.StringIO(evidence.to_csv(told)))) for told in (said, one())]
+    assert [row["same_grain"] for row in rows] == ["yes", "no"]
+
+
 def test_the_verdict_counts_images_pairs_and_the_rest() -> None:
     a, b, c = file("a.png"), file("b.png"), file("c.png")
     told = found(

@@ -1,0 +1,122 @@
+"""Grain: what was copied carries its source's, what is only alike has its own, and what has none says nothing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from forgery_rcnn.matching import agreement, grain, judge
+from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair, gray_of
+from forgery_rcnn.matching.regions import Grown
+from forgery_rcnn.matching_config import MatchingConfig
+from tests.matching.planted import noise_texture
+
+SIZE, SIDE = (200, 320), 70
+AT, TO = (30, 40), (187, 83)  # x y: apart by no multiple of JPEG's blocks
+
+
+def scene(seed: int, noise: float, outlines: float = 0.0, alike: bool = False) -> np.ndarray:
+    """(200, 320, 3) uint8: broad shadows and noise, over it a grid of soft bars, in both places the same where they are `alike`."""
+    rng = np.random.default_rng(seed)
+    gray = 120 + 20 * cv2.GaussianBlur(rng.normal(size=SIZE).astype(np.float32), (0, 0), 12) * 12
+    bars = cv2.GaussianBlur(rng.normal(size=(SIDE, SIDE)).astype(np.float32), (0, 0), 4) > 0
+    bars = outlines * cv2.GaussianBlur(bars.astype(np.float32), (0, 0), 1)
+    for x, y in (AT, TO) if alike else (AT,):
+        gray[y : y + SIDE, x : x + SIDE] = 120 + bars
+    gray += rng.normal(0, noise, SIZE)
+    return np.clip(np.round(gray), 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+
+
+def copied(pixels: np.ndarray) -> np.ndarray:
+    out = pixels.copy()
+    out[TO[1] : TO[1] + SIDE, TO[0] : TO[0] + SIDE] = pixels[AT[1] : AT[1] + SIDE, AT[0] : AT[0] + SIDE]
+    return out
+
+
+def saved(pixels: np.ndarray, quality: int) -> np.ndarray:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return np.array(Image.open(file))
+
+
+def looked_at(
+    pixels: np.ndarray, at: tuple[int, int] = AT, to: tuple[int, int] = TO, drawn: bool = False
+) -> grain.Grain:
+    gray = gray_of(pixels)
+    figure = Figure(pixels, gray, np.zeros(gray.shape, bool), np.array([[0, 0, *gray.shape[::-1]]]))
+    matrix = np.array([[1.0, 0, to[0] - at[0]], [0, 1, to[1] - at[1]]])
+    box = (*at, at[0] + SIDE, at[1] + SIDE)
+    seen = agreement.compared(gray, figure.ignored, matrix, box)
+    return grain.of(figure, np.full(gray.shape, drawn), Grown(matrix, np.ones((SIDE, SIDE), bool), seen))
+
+
+@pytest.mark.parametrize(
+    "treated", [lambda p: p, lambda p: saved(p, 95), lambda p: saved(p, 90)], ids=["as is", "95", "90"]
+)
+def test_a_copy_carries_its_sources_grain(treated: Callable[[np.ndarray], np.ndarray]) -> None:
+    found = looked_at(treated(copied(scene(0, 3.5))))
+    assert found.same and not found.other
+    assert found.pixels > 0.7 * SIDE**2
+
+
+def test_a_copy_that_was_made_lighter_too() -> None:
+    pixels = copied(scene(1, 2.5)).astype(float)
+    pixels[TO[1] : TO[1] + SIDE, TO[0] : TO[0] + SIDE] *= 1.12
+    assert looked_at(np.clip(np.round(pixels), 0, 255).astype(np.uint8)).same
+
+
+def test_what_is_only_alike_has_its_own() -> None:
+    """The same ground twice, each time with other noise; what shape is drawn there to the pixel makes it no copy either."""
+    found = looked_at(scene(2, 2.5, alike=True))
+    assert found.other and not found.same, found
+    assert not any(looked_at(scene(seed, 2.5, 30.0, alike=True)).same for seed in range(4))
+
+
+def test_without_grain_nothing_is_said() -> None:
+    for pixels in (scene(3, 0.0, 40.0, alike=True), np.full((*SIZE, 3), 90, np.uint8)):
+        found = looked_at(pixels)
+        assert not found.same
+    assert not looked_at(np.full((*SIZE, 3), 90, np.uint8)).same
+    noisy = looked_at(copied(scene(4, 40.0)))
+    assert noisy.pixels < grain.SAME["pixels"] and not noisy.same and not noisy.other, "structure is no grain"
+
+
+def test_what_is_drawn_over_does_not_count_and_borders_are_no_matter() -> None:
+    pixels = copied(scene(5, 2.5))
+    assert looked_at(pixels, drawn=True) == grain.Grain(0, 0.0, 0.0)
+    corner = scene(6, 2.5)
+    at, to = (0, 0), (SIZE[1] - SIDE, SIZE[0] - SIDE)
+    corner[to[1] :, to[0] :] = corner[:SIDE, :SIDE]
+    assert looked_at(corner, at, to).same
+
+
+def test_the_judge_asks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the grain says nothing the trees' score counts."""
+    pixels = copied(noise_texture(2, 0, SIZE[1])[: SIZE[0]]) // 2 + 60
+    pixels[TO[1] : TO[1] + SIDE, TO[0] : TO[0] + SIDE] += 1  # not equal to the last bit
+    gray = gray_of(pixels)
+    figure = Figure(pixels, gray, np.zeros(gray.shape, bool), np.array([[0, 0, *gray.shape[::-1]]]))
+    seeds = np.float32([[x, y] for x in range(AT[0] + 5, AT[0] + SIDE, 8) for y in range(AT[1] + 5, AT[1] + SIDE, 8)])
+    matrix = np.array([[1.0, 0, TO[0] - AT[0]], [0, 1, TO[1] - AT[1]]])
+    motion = Hypothesis(matrix, seeds, np.float32(seeds @ matrix[:, :2].T + matrix[:, 2]), "keypoints")
+
+    def judged(seen: grain.Grain, score: float) -> Pair | str:
+        monkeypatch.setattr(grain, "of", lambda *_: seen)
+        monkeypatch.setattr(judge, "score", lambda *_: score)
+        return judge.judged(figure, np.zeros(gray.shape, bool), motion, MatchingConfig())
+
+    same, other, neither = grain.Grain(3000, 0.6, 30.0), grain.Grain(3000, 0.02, -1.0), grain.Grain(20, 0.6, 30.0)
+    assert [
+        (pair.same_grain, pair.score) for pair in (judged(same, 0.1), judged(same, 0.99), judged(neither, 0.99))
+    ] == [
+        (True, judge.SAME_GRAIN),
+        (True, 0.99),
+        (False, 0.99),
+    ]
+    assert judged(other, 0.99) == "alike, but each side has a grain of its own: 3,000 calm pixels correlate by 0.02"
+    assert isinstance(judged(neither, 0.1), str)
