@@ -21,11 +21,12 @@ HEADER = (
     *("pair", "image_a", "image_b", "panel_a", "panel_b"),
     *(f"{side}_{edge}" for side in "ab" for edge in ("x0", "y0", "x1", "y1", "area")),
     *("turn_degrees", "scale", "mirrored", "matrix_xx", "matrix_xy", "matrix_x", "matrix_yx", "matrix_yy", "matrix_y"),
-    *("inliers", "correlation", "identical", "same_grain", "chance", "score", "original", "found_by", "picture"),
+    *("inliers", "correlation", "told_by", "chance", "score", "original", "found_by", "picture"),
 )
-"""Columns of the table. Boxes in pixels, x1 y1 exclusive, areas in pixels; matrix: a -> b; identical: yes = pixel for pixel; same_grain:
-yes = what noise they show is the same; original: a, b or undecided."""
+"""Columns of the table. Boxes in pixels, x1 y1 exclusive, areas in pixels; matrix: a -> b; told_by: pixels = equal
+pixel for pixel, grain = the same noise, likeness = the score; original: a, b or undecided."""
 SIDES = {"first": "a", "second": "b", "undecided": "undecided"}
+TOLD = {"pixels": ["pixel for pixel"], "grain": ["with the same grain"], "likeness": []}
 UPRIGHT, SAME = 1.0, 0.02  # degrees, share: a smaller turn or change of size is not worth a word
 
 
@@ -106,7 +107,9 @@ def phrase(link: Link) -> str:
     E.g. "B is a copy of A, turned by 90 degrees anticlockwise, correlation 0.98, chance 1e-06".
     """
     pair = link.pair
-    measured = [] if pair.identical else [f"correlation {pair.correlation:.2f}"]  # which its surroundings would lower
+    measured = (
+        [] if pair.told_by == "pixels" else [f"correlation {pair.correlation:.2f}"]
+    )  # which its surroundings would lower
     return ", ".join([relation(link), *measured, f"chance {chance(pair.chance)}"])
 
 
@@ -114,7 +117,7 @@ def relation(link: Link) -> str:
     """A link in words alone, e.g. "A and B are the same, pixel for pixel, B mirrored left to right"."""
     pair, parts = link.pair, parts_of(link.pair.matrix)
     start = {"first": "B is a copy of A", "second": "A is a copy of B"}.get(pair.original, "A and B are the same")
-    words = [start, *["pixel for pixel"] * pair.identical, *["with the same grain"] * pair.same_grain]
+    words = [start, *TOLD[pair.told_by]]
     if parts.mirrored and abs(parts.turn) > 180 - UPRIGHT:
         words.append("B mirrored top to bottom")
         parts = replace(parts, turn=0.0)
@@ -158,7 +161,7 @@ def _row(link: Link) -> list[object]:
         cells += [*Instances(file.size, (runs,)).boxes()[0].tolist(), int(runs[:, 1].sum())]
     cells += [round(parts.turn, 2), round(parts.scale, 4), _yes(parts.mirrored)]
     cells += [round(float(value), 6) for value in np.asarray(pair.matrix).ravel()]
-    cells += [pair.inliers, round(pair.correlation, 4), _yes(pair.identical), _yes(pair.same_grain)]
+    cells += [pair.inliers, round(pair.correlation, 4), pair.told_by]
     cells += [float(f"{pair.chance:.3g}"), round(pair.score, 4)]
     return [*cells, SIDES[pair.original], pair.found_by, link.picture]
 

@@ -17,7 +17,6 @@ PER_KEYPOINT = 60  # px: a small image's further keypoints are noise
 MOST = {"keypoints": 12, "correlation": 10, "field": 6, "panels": 12}
 """Motions of each method that are looked into, best first: the right one is hardly ever further down."""
 SAME_MOTION = 6.0  # px
-SURE = 0.5  # score of a pair from which other motions of its places are not looked into: a weaker one may find better regions
 
 
 def find(pixels: np.ndarray, config: MatchingConfig) -> Finding:
@@ -32,14 +31,20 @@ def verified(figure: Figure, proposed: Sequence[Hypothesis], config: MatchingCon
     pairs: list[Pair] = []
     rejected: list[Rejected] = []
     for hypothesis in proposed:
-        if any(_same(hypothesis, pair, figure) for pair in pairs if pair.score >= SURE):
+        if any(_same(hypothesis, pair, figure) for pair in pairs if _settles(pair)):
             continue
         found = judge.judged(figure, drawn, hypothesis, config)
         if isinstance(found, str):
             rejected.append(Rejected(hypothesis, found))
         else:
             pairs.append(found)
-    return Finding(figure, tuple(_apart(sorted(pairs, key=lambda pair: -pair.score))), tuple(rejected))
+    best_first = sorted(pairs, key=lambda pair: (-pair.score, -pair.correlation))
+    return Finding(figure, tuple(_apart(best_first)), tuple(rejected))
+
+
+def _settles(pair: Pair) -> bool:
+    """Whether other motions of its places need no look: none will find better regions."""
+    return pair.score >= judge.SURE and pair.told_by != "grain"
 
 
 def seen(pixels: np.ndarray) -> Figure:
@@ -122,8 +127,8 @@ def _apart(pairs: list[Pair]) -> list[Pair]:
     kept: list[Pair] = []
     for pair in pairs:
         mine = pair.first, pair.second
-        sure = [side for other in kept if other.score >= SURE for side in (other.first, other.second)]
-        if pair.score < SURE and any(shares(a, b) for a in mine for b in sure):
+        sure = [side for other in kept if other.score >= judge.SURE for side in (other.first, other.second)]
+        if pair.score < judge.SURE and any(shares(a, b) for a in mine for b in sure):
             continue
         sides = mine, mine[::-1]
         if not any(shares(a, other.first) and shares(b, other.second) for other in kept for a, b in sides):

@@ -23,8 +23,8 @@ FITTED = Path(__file__).with_name("judge.json")
 LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurement
 IDENTICAL = 0.97
 """Score of a region whose pixels are those of its copy: what docs/lab.md counts under "The same pixels"."""
-SAME_GRAIN = 0.9
-"""Score at least of a region whose grain is its copy's, though not its rim's perhaps, as that of equal pixels is."""
+SURE, SAME_GRAIN = 0.5, 0.9
+"""Score from which likeness is enough; of a region where it is not, but the grain is its copy's: it may have grown too far."""
 LARGE, MANY = 10_000, 50  # px and places beyond which more of them prove no more: alike objects have them too
 SURER = ("detail", "log_area", "log_inliers", "fine", "middle", "form", "here", "margin", "margin_typical")
 LESS_SURE = (
@@ -94,7 +94,7 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
         found = _let_pass(figure, _equal_sides(verify.told(figure, drawn, same.grown, hypothesis.first)), config)
         if isinstance(found, str):
             return found
-        return replace(_pair(figure, hypothesis, found, same.chance, IDENTICAL), identical=True)
+        return replace(_pair(figure, hypothesis, found, same.chance, IDENTICAL), told_by="pixels")
     found = tested(figure, drawn, hypothesis, config)
     if isinstance(found, str):
         return found
@@ -107,10 +107,12 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     fit = chance.of(figure.gray, found.grown)
     if fit.probable > config.max_chance:
         return f"chance {fit.probable:.2g}: other places fit as well"
-    sure = max(score(found, fit), SAME_GRAIN if seen.same else 0.0)
+    sure = score(found, fit)
+    if seen.same and sure < SURE:
+        return replace(_pair(figure, hypothesis, found, fit.probable, SAME_GRAIN), told_by="grain")
     if sure < config.min_score:
         return f"score {sure:.2f} is below {config.min_score}"
-    return replace(_pair(figure, hypothesis, found, fit.probable, sure), same_grain=seen.same)
+    return _pair(figure, hypothesis, found, fit.probable, sure)
 
 
 def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Measured | str:

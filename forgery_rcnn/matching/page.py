@@ -118,7 +118,7 @@ def _section(names: list[str], links: list[Link]) -> dict[str, object]:
             "number": link.number,
             "words": relation(link),
             "areas": f"{int(link.pair.first[:, 1].sum()):,}, {int(link.pair.second[:, 1].sum()):,}",
-            "correlation": "equal" if link.pair.identical else f"{link.pair.correlation:.2f}",
+            "correlation": "equal" if link.pair.told_by == "pixels" else f"{link.pair.correlation:.2f}",
             "chance": chance(link.pair.chance),
             "score": f"{link.pair.score:.2f}",
         }

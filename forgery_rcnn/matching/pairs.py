@@ -17,6 +17,7 @@ from forgery_rcnn import rle
 from forgery_rcnn.instances import Instances
 
 FoundBy = Literal["keypoints", "field", "correlation", "panels"]
+ToldBy = Literal["pixels", "grain", "likeness"]
 GRAIN = (0.8, 2.5)  # px, Gaussian sigmas: what is finer is taken for grain; the neighbourhood that its power is of
 GRAIN_SHARE = 0.628  # of white noise's power is left above the first of them
 Original = Literal["first", "second", "undecided"]
@@ -105,8 +106,8 @@ class Pair:
     first, second: Runs of the regions (column-major, see rle); matrix: (2, 3) float64, first -> second; inliers: places that agree
     with the motion; correlation: -1..1, normalised cross-correlation of the regions' detail; chance: 0..1, how often a
     random pair of regions of this size and look does as well, over all places looked at; score: 0..1, how sure; original: which side was
-    there first, where traces tell; between_panels: whether the regions lie in different panels; identical: whether their pixels are
-    equal in all channels; same_grain: whether their noise is the same, where that was looked at.
+    there first, where traces tell; between_panels: whether the regions lie in different panels; told_by: what shows that they
+    are one: pixels, equal in all channels; their grain, which is the same; or the likeness that `score` weighs.
     """
 
     first: rle.Runs
@@ -119,8 +120,7 @@ class Pair:
     original: Original
     found_by: FoundBy
     between_panels: bool
-    identical: bool = False
-    same_grain: bool = False
+    told_by: ToldBy = "likeness"
 
 
 @dataclass(frozen=True)

@@ -116,17 +116,17 @@ def test_a_pair_in_words(matrix: list[list[float]], original: str, words: str) -
 
 
 def test_what_is_equal_is_said_to_be() -> None:
-    same = one(original="first", identical=True)
+    same = one(original="first", told_by="pixels")
     assert evidence.phrase(same.links[0]) == "B is a copy of A, pixel for pixel, chance 1e-06"
     rows = [next(csv.DictReader(io.StringIO(evidence.to_csv(told)))) for told in (same, one())]
-    assert [row["identical"] for row in rows] == ["yes", "no"]
+    assert [row["told_by"] for row in rows] == ["pixels", "likeness"]
 
 
 def test_the_same_grain_is_said_too() -> None:
-    said = one(original="first", same_grain=True)
+    said = one(original="first", told_by="grain")
     assert evidence.phrase(said.links[0]) == "B is a copy of A, with the same grain, correlation 0.98, chance 1e-06"
     rows = [next(csv.DictReader(io.StringIO(evidence.to_csv(told)))) for told in (said, one())]
-    assert [row["same_grain"] for row in rows] == ["yes", "no"]
+    assert [row["told_by"] for row in rows] == ["grain", "likeness"]
 
 
 def test_the_verdict_counts_images_pairs_and_the_rest() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from forgery_rcnn.matching import agreement, grain, judge
+from forgery_rcnn.matching import agreement, finder, grain, judge
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair, gray_of
 from forgery_rcnn.matching.regions import Grown
 from forgery_rcnn.matching_config import MatchingConfig
@@ -111,12 +112,27 @@ def test_the_judge_asks_it(monkeypatch: pytest.MonkeyPatch) -> None:
         return judge.judged(figure, np.zeros(gray.shape, bool), motion, MatchingConfig())
 
     same, other, neither = grain.Grain(3000, 0.6, 30.0), grain.Grain(3000, 0.02, -1.0), grain.Grain(20, 0.6, 30.0)
-    assert [
-        (pair.same_grain, pair.score) for pair in (judged(same, 0.1), judged(same, 0.99), judged(neither, 0.99))
-    ] == [
-        (True, judge.SAME_GRAIN),
-        (True, 0.99),
-        (False, 0.99),
+    found = [judged(same, 0.1), judged(same, 0.99), judged(neither, 0.99)]
+    assert [(pair.told_by, pair.score) for pair in found] == [
+        ("grain", judge.SAME_GRAIN),
+        ("likeness", 0.99),
+        ("likeness", 0.99),
     ]
     assert judged(other, 0.99) == "alike, but each side has a grain of its own: 3,000 calm pixels correlate by 0.02"
     assert isinstance(judged(neither, 0.1), str)
+
+
+def test_a_region_told_by_its_grain_keeps_no_better_one_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have grown too far: another motion of the same place may be told by equal pixels, or correlate better."""
+    pixels = copied(noise_texture(2, 1, SIZE[1])[: SIZE[0]])
+    figure = Figure(pixels, gray_of(pixels), np.zeros(SIZE, bool), np.array([[0, 0, *SIZE[::-1]]]))
+    seeds = np.float32([[x, y] for x in range(AT[0] + 5, AT[0] + SIDE, 8) for y in range(AT[1] + 5, AT[1] + SIDE, 8)])
+    matrix = np.array([[1.0, 0, TO[0] - AT[0]], [0, 1, TO[1] - AT[1]]])
+    motion = Hypothesis(matrix, seeds, np.float32(seeds @ matrix[:, :2].T + matrix[:, 2]), "keypoints")
+    real = judge.judged(figure, np.zeros(SIZE, bool), motion, MatchingConfig())
+    assert isinstance(real, Pair) and real.told_by == "pixels"
+    loose = replace(real, told_by="grain", score=judge.SAME_GRAIN, correlation=0.3)
+    for better in (real, replace(loose, correlation=0.6)):
+        answers = iter([loose, better])
+        monkeypatch.setattr(judge, "judged", lambda *_, answers=answers: next(answers))
+        assert finder.verified(figure, [motion, motion], MatchingConfig()).pairs == (better,)

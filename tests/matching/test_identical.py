@@ -165,6 +165,8 @@ def test_the_judge_takes_it_and_its_excuses_still_count(monkeypatch: pytest.Monk
     figure, hypothesis = copied(TURNS["shifted"])
     drawn = np.zeros(figure.size, bool)
     pair = judge.judged(figure, drawn, hypothesis, MatchingConfig())
-    assert isinstance(pair, Pair) and pair.identical and pair.score == judge.IDENTICAL and pair.chance < 1e-100
+    assert (
+        isinstance(pair, Pair) and pair.told_by == "pixels" and pair.score == judge.IDENTICAL and pair.chance < 1e-100
+    )
     monkeypatch.setattr(judge.excuses, "of", lambda *_: "two channels of one field")
     assert judge.judged(figure, drawn, hypothesis, MatchingConfig()) == "two channels of one field"
