@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import signal
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -207,20 +208,25 @@ def _quiet(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+_loading: weakref.WeakSet[multiprocessing.process.BaseProcess] = weakref.WeakSet()
+
+
 @atexit.register
 def _end_loaders() -> None:
     """Whoever still holds a loader when the process ends would wait for ever: multiprocessing asks by SIGTERM, then joins."""
-    for process in multiprocessing.active_children():
-        if process.daemon:
-            process.kill()
+    for process in _loading:
+        process.kill()
 
 
 class _Loader(DataLoader[Item]):
     """Of what a loader process met, the one line that was said there: torch hands over its whole traceback as the message."""
 
     def __iter__(self) -> Iterator[Any]:
+        others = set(multiprocessing.active_children())
+        batches = super().__iter__()
+        _loading.update(set(multiprocessing.active_children()) - others)
         try:
-            yield from super().__iter__()
+            yield from batches
         except InputError as error:
             raise InputError(str(error).rstrip().rpartition("InputError: ")[2]) from None
 

@@ -24,7 +24,7 @@ HEADER = (
     *("inliers", "correlation", "told_by", "chance", "score", "original", "found_by", "picture"),
 )
 """Columns of the table. Boxes in pixels, x1 y1 exclusive, areas in pixels; matrix: a -> b; told_by: pixels = equal
-pixel for pixel, grain = the same noise, likeness = the score; original: a, b or undecided."""
+pixel for pixel, likeness, grain = not alike enough, but with the same noise; original: a, b or undecided."""
 SIDES = {"first": "a", "second": "b", "undecided": "undecided"}
 TOLD = {"pixels": ["pixel for pixel"], "grain": ["with the same grain"], "likeness": []}
 UPRIGHT, SAME = 1.0, 0.02  # degrees, share: a smaller turn or change of size is not worth a word

@@ -17,33 +17,52 @@ from forgery_rcnn.matching.agreement import Box
 from forgery_rcnn.matching.pairs import Figure
 from forgery_rcnn.matching.regions import Grown
 
-CALM = 4.0  # levels, deviation around a pixel up to which it counts
+CALM = (0.7, 4.0)  # levels, deviation of detail around a pixel from which it shows grain, and up to which hardly more
 REACH, NEAR = 8, 3  # px: how far beside the sides are laid on each other; up to where that is still the peak
-FLOOR = 0.25  # levels squared, added to the local variance: rounding is not raised to grain
-FILTERED = 16  # px that the filters reach
-SAME = {"pixels": 500, "correlation": 0.15, "peak": 20.0}
-OTHER = {"pixels": 1000, "correlation": 0.1, "peak": 2.0}
+FILTERED = 24  # px that the filters reach
+SAME = {"pixels": 500, "correlation": 0.15, "height": 20.0}
+OTHER = {"pixels": 1000, "correlation": 0.1, "height": 2.0}
 """Bounds from which on it is the same, and below which, for so many pixels or more, it is not; docs/lab.md, "The same grain"."""
 
 
 @dataclass(frozen=True)
-class Grain:
-    """Two sides, the grain of one held against the other's. pixels: calm ones of both; correlation: -1..1, of the grain there; peak: by
-    how many deviations of the correlations beside it exceeds the best of those."""
+class Peak:
+    """Two sides, laid on each other and beside. pixels: how many of both were held together; correlation: -1..1, of their detail;
+    height: by how many deviations of the correlations beside it exceeds the best of those."""
 
     pixels: int
     correlation: float
-    peak: float
+    height: float
+
+
+NOTHING = Peak(0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Grain:
+    """Two sides of a motion. clean: where they show grain and hardly more; calm: also where they show faint outlines, which two
+    alike objects have in common to some degree, and a copy and its source wholly."""
+
+    clean: Peak
+    calm: Peak
 
     @property
     def same(self) -> bool:
         """One was copied from the other."""
-        return self.pixels >= SAME["pixels"] and self.correlation >= SAME["correlation"] and self.peak >= SAME["peak"]
+        return (
+            self.clean.pixels >= SAME["pixels"]
+            and self.clean.correlation >= SAME["correlation"]
+            and self.clean.height >= SAME["height"]
+        )
 
     @property
     def other(self) -> bool:
-        """There is grain enough, and each side has its own."""
-        return self.pixels >= OTHER["pixels"] and self.correlation < OTHER["correlation"] and self.peak < OTHER["peak"]
+        """There is enough to see, and each side has its own."""
+        return (
+            self.calm.pixels >= OTHER["pixels"]
+            and self.calm.correlation < OTHER["correlation"]
+            and self.calm.height < OTHER["height"]
+        )
 
 
 def of(figure: Figure, drawn: np.ndarray, found: Grown) -> Grain:
@@ -52,17 +71,22 @@ def of(figure: Figure, drawn: np.ndarray, found: Grown) -> Grain:
     x0, y0 = found.corner[0] + left, found.corner[1] + top
     box = (x0, y0, x0 + width, y0 + height)
     wide = (x0 - REACH, y0 - REACH, box[2] + REACH, box[3] + REACH)
-    first, calm = _grain(*_around(figure.gray, drawn, box))
-    calm &= found.mask[top : top + height, left : left + width]
-    second, calm_there = _grain(*_brought(figure.gray, drawn, found.matrix, wide))
-    scene = np.where(calm_there, second, 0)
-    both = int((calm & calm_there[REACH:-REACH, REACH:-REACH]).sum())
-    if not both:
-        return Grain(0, 0.0, 0.0)
-    field = chance.correlations(scene, np.ones(scene.shape, bool), first, calm)
+    first, *here = _detail(*_around(figure.gray, drawn, box))
+    second, *there = _detail(*_brought(figure.gray, drawn, found.matrix, wide))
+    mask = found.mask[top : top + height, left : left + width]
+    clean, calm = (_peak(first, mask & a, second, b) for a, b in zip(here, there, strict=True))
+    return Grain(clean, calm)
+
+
+def _peak(first: np.ndarray, shown: np.ndarray, second: np.ndarray, there: np.ndarray) -> Peak:
+    """(h, w) float32 and bool, where they count, and the same of the other side, REACH px larger to each side."""
+    shown = shown & there[REACH:-REACH, REACH:-REACH]
+    if not shown.any():
+        return NOTHING
+    field = chance.correlations(np.where(there, second, 0), np.ones(there.shape, bool), first, shown)
     y, x = np.abs(np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1])
     here, beside = float(field[REACH, REACH]), field[np.maximum(y, x) > NEAR]
-    return Grain(both, here, float((here - beside.max()) / (beside.std() + 1e-6)))
+    return Peak(int(shown.sum()), here, float((here - beside.max()) / max(beside.std(), 1e-3)))
 
 
 def _around(gray: np.ndarray, drawn: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
@@ -87,9 +111,12 @@ def _wider(box: Box) -> Box:
     return x0 - FILTERED, y0 - FILTERED, x1 + FILTERED, y1 + FILTERED
 
 
-def _grain(gray: np.ndarray, clear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(h + 2 FILTERED, w + 2 FILTERED) -> (h, w) float32, detail with the same contrast everywhere, and (h, w) bool, where it is calm."""
+def _detail(gray: np.ndarray, clear: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(h + 2 FILTERED, w + 2 FILTERED) -> (h, w) float32, detail with the same contrast everywhere, (h, w) bool, where it is clean, and
+    where it is calm."""
+    detail, form = (agreement.band(gray, *at) for at in (agreement.DETAIL, agreement.FORM))
+    power, outlines = (agreement.local(band * band) for band in (detail, form))
+    least, most = CALM
+    calm = clear & (power >= least**2) & (power < most**2)
     inner = np.s_[FILTERED:-FILTERED, FILTERED:-FILTERED]
-    band = agreement.band(gray, *agreement.DETAIL)
-    power = agreement.local(band * band)
-    return (band / np.sqrt(power + FLOOR))[inner], (clear & (power < CALM**2))[inner]
+    return (detail / np.sqrt(np.maximum(power, least**2)))[inner], (calm & (outlines < power))[inner], calm[inner]

@@ -24,7 +24,8 @@ LEAST_CHANCE = 1e-20  # what an exponential tail says beyond this is no measurem
 IDENTICAL = 0.97
 """Score of a region whose pixels are those of its copy: what docs/lab.md counts under "The same pixels"."""
 SURE, SAME_GRAIN = 0.5, 0.9
-"""Score from which likeness is enough; of a region where it is not, but the grain is its copy's: it may have grown too far."""
+"""Score from which likeness is enough, and score at least of a region whose grain is its copy's: where likeness was not enough it may have
+grown too far."""
 LARGE, MANY = 10_000, 50  # px and places beyond which more of them prove no more: alike objects have them too
 SURER = ("detail", "log_area", "log_inliers", "fine", "middle", "form", "here", "margin", "margin_typical")
 LESS_SURE = (
@@ -99,8 +100,6 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     if isinstance(found, str):
         return found
     seen = grain.of(figure, drawn, found.grown)
-    if seen.other:
-        return f"alike, but each side has a grain of its own: {seen.pixels:,} calm pixels correlate by {seen.correlation:.2f}"
     # The best that chance could make of it: the costly count of places is for those that it could help.
     if not seen.same and score(found, chance.PERFECT) < config.min_score:
         return f"alike, but not the same: detail correlates by {found.detail:.2f}"
@@ -108,11 +107,14 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
     if fit.probable > config.max_chance:
         return f"chance {fit.probable:.2g}: other places fit as well"
     sure = score(found, fit)
-    if seen.same and sure < SURE:
-        return replace(_pair(figure, hypothesis, found, fit.probable, SAME_GRAIN), told_by="grain")
-    if sure < config.min_score:
-        return f"score {sure:.2f} is below {config.min_score}"
-    return _pair(figure, hypothesis, found, fit.probable, sure)
+    if sure < SURE and seen.other:
+        calm = seen.calm
+        return f"score {sure:.2f}, and each side has a grain of its own: {calm.pixels:,} calm pixels correlate by {calm.correlation:.2f}"
+    told = max(sure, SAME_GRAIN) if seen.same else sure
+    if told < config.min_score:
+        return f"score {told:.2f} is below {config.min_score}"
+    pair = _pair(figure, hypothesis, found, fit.probable, told)
+    return replace(pair, told_by="grain") if seen.same and sure < SURE else pair
 
 
 def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Measured | str:

@@ -107,7 +107,7 @@ class Pair:
     with the motion; correlation: -1..1, normalised cross-correlation of the regions' detail; chance: 0..1, how often a
     random pair of regions of this size and look does as well, over all places looked at; score: 0..1, how sure; original: which side was
     there first, where traces tell; between_panels: whether the regions lie in different panels; told_by: what shows that they
-    are one: pixels, equal in all channels; their grain, which is the same; or the likeness that `score` weighs.
+    are one: pixels, equal in all channels; likeness, weighed by trees; or, where that was not enough, their grain, which is the same.
     """
 
     first: rle.Runs
