@@ -107,9 +107,8 @@ def phrase(link: Link) -> str:
     E.g. "B is a copy of A, turned by 90 degrees anticlockwise, correlation 0.98, chance 1e-06".
     """
     pair = link.pair
-    measured = (
-        [] if pair.told_by == "pixels" else [f"correlation {pair.correlation:.2f}"]
-    )  # which its surroundings would lower
+    # Of equal pixels too the correlation is below 1, as its windows reach what stands beside them.
+    measured = [] if pair.told_by == "pixels" else [f"correlation {pair.correlation:.2f}"]
     return ", ".join([relation(link), *measured, f"chance {chance(pair.chance)}"])
 
 
