@@ -3,18 +3,23 @@ exposures of one field, what an instrument or a program draws."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import agreement, furniture, motions, verify
+from forgery_rcnn.matching import agreement, channels, furniture, motions, verify
 from forgery_rcnn.matching.pairs import Figure, gray_of, parts_of
 from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Corner, Measured
 
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
-TINTED = (5, 0.01)
-"""Pixels across, of which tint is the mean; least share of a panel. A merge is one of its channels wherever the others are dark."""
+STRIP = {"parts": 6, "px": 32, "off": 0.02, "rim": 0.03}
+"""Parts of a strip at most, and pixels of one at least; of its length, what gutters may put a shift off; of a part, what is left out at
+either end."""
+BLACK = 20.0  # levels, of ground that shows nothing
+STAINED = 0.003  # least share of a panel: a merge is one of its channels wherever the others are dark
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
 SAME_PLACE = 0.05  # of a panel's diagonal
 OVERLAID = {"px": 3.0, "share": 0.1, "alike": 0.5, "margin": 4}
@@ -50,7 +55,7 @@ def of(figure: Figure, found: Measured) -> str | None:
         apart = _off_the_same_place(figure, (first, second), found)
         if apart < SAME_PLACE * _diagonal(figure, first):
             differ = found.compared
-            if differ.tint > CHANNELS or _are_tinted(figure, (first, second), found.grown.matrix):
+            if differ.tint > CHANNELS or _are_stained(figure, (first, second), found.grown.matrix):
                 return "the same place of another panel in another colour: two channels of one field"
             if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
                 return "the same place of another panel, lighter or darker: two exposures of one field"
@@ -58,6 +63,8 @@ def of(figure: Figure, found: Measured) -> str | None:
             return "the same place of another panel that shows something else around it: drawn over both"
         if apart < OVERLAID["px"] and _is_annotated(figure, (first, second), found.grown.matrix):
             return "the same place of another panel, with something drawn into one of them: one field, outlined"
+    if _is_strip(figure, (first, second), found):
+        return "a shift by whole parts of a strip, onto a part that shows all of it and a stain: channels and their merge, side by side"
     if all(_is_graphic(figure, side) for side in _sides(found)):
         return "sharp edges on paper and no grain between them: drawn, and drawn again"
     return None
@@ -148,26 +155,59 @@ def _is_about_a_peak(figure: Figure, found: Measured) -> bool:
 def _off_the_same_place(figure: Figure, panels: tuple[int, int], found: Measured) -> float:
     """-> px between the middle of the second region and the same place of its panel as that of the first; without end unless the motion
     keeps the panel upright and of one size."""
-    parts = parts_of(found.grown.matrix)
-    if abs(parts.turn) >= UPRIGHT or abs(parts.scale - 1) >= SAME_SIZE or parts.mirrored:
+    if not _is_upright(found):
         return np.inf
     corner, other = figure.panels[list(panels), :2].astype(float)
     middle = np.argwhere(found.grown.mask)[:, ::-1].mean(axis=0) + found.grown.corner
     return float(np.linalg.norm(motions.moved(found.grown.matrix, middle[None])[0] - (middle - corner + other)))
 
 
-def _are_tinted(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> bool:
-    """Whether two panels, one brought onto the other, differ in colour anywhere, not only in the region."""
-    *sides, seen = _brought(figure, panels, matrix)
-    own, other = (side - side.mean(axis=2, keepdims=True) for side in np.float32(sides))
-    across, share = TINTED
-    tint = np.abs(cv2.blur((own - other) * seen[..., None], (across, across))).max(axis=2)
-    return bool((tint > CHANNELS).sum() >= max(1, share * seen.sum()))
+def _are_stained(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> bool:
+    """Whether two panels, one brought onto the other, differ by a stain anywhere, not only in the region."""
+    return channels.stained(*_brought(figure, figure.panels[list(panels)], matrix), CHANNELS) >= STAINED
+
+
+def _is_strip(figure: Figure, panels: tuple[int, int], found: Measured) -> bool:
+    """Whether the motion leads from one part of a row or column of equal parts, which no gutter tells apart (black beside black, or none
+    at all), to one that shows everything there and a stain."""
+    for part in _parts(figure, panels, found):
+        *sides, seen = _brought(figure, part, found.grown.matrix)
+        if channels.stained(*sides, seen, CHANNELS) >= STAINED and channels.shows_all(*sides, seen):
+            return True
+    return False
+
+
+def _parts(figure: Figure, panels: tuple[int, int], found: Measured) -> Iterator[np.ndarray]:
+    """-> (2, 4) float64 x0 y0 x1 y1 each: the part of the panels' strip that the first region lies in, and that which the motion leads
+    to; for every number of equal parts of which it passes whole ones."""
+    if not _is_upright(found):
+        return
+    low, high = figure.panels[list(panels), :2].min(axis=0), figure.panels[list(panels), 2:].max(axis=0)
+    middle = np.argwhere(found.grown.mask)[:, ::-1].mean(axis=0) + found.grown.corner
+    shift = motions.moved(found.grown.matrix, middle[None])[0] - middle
+    along = int(np.argmax(np.abs(shift)))
+    if abs(shift[1 - along]) > OVERLAID["px"]:
+        return
+    length, moved = float(high[along] - low[along]), float(abs(shift[along]))
+    for count in range(2, STRIP["parts"] + 1):
+        part = length / count
+        steps = round(moved / part)
+        if part >= STRIP["px"] and 0 < steps < count and abs(moved - steps * part) <= STRIP["off"] * length:
+            start = low[along] + (middle - low)[along] // part * part
+            box = np.array([*low, *high], float)
+            box[[along, along + 2]] = start + STRIP["rim"] * part, start + (1 - STRIP["rim"]) * part
+            yield np.stack([box, box + [*shift, *shift]])
+
+
+def _is_upright(found: Measured) -> bool:
+    """Whether the motion keeps what it moves upright, unmirrored and of one size."""
+    parts = parts_of(found.grown.matrix)
+    return abs(parts.turn) < UPRIGHT and abs(parts.scale - 1) < SAME_SIZE and not parts.mirrored
 
 
 def _is_annotated(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> bool:
     """Whether two panels, one brought onto the other, are equal but for lines or areas of one colour."""
-    *sides, seen = _brought(figure, panels, matrix)
+    *sides, seen = _brought(figure, figure.panels[list(panels)], matrix)
     differ = (sides[0] != sides[1]).any(axis=2) & seen
     low, high = OUTLINED["share"]
     if not low * seen.sum() <= differ.sum() <= high * seen.sum() or not differ.any():
@@ -176,15 +216,17 @@ def _is_annotated(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -
     return bool(max(count.max() for count in counts) >= OUTLINED["one"] * differ.sum())
 
 
-def _brought(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> (h, w, 3) uint8 of the first panel, what the motion brings there, to the nearest pixel, and (h, w) bool, where that is the second
-    panel's, and neither shows text or furniture."""
-    (x0, y0, x1, y1), (u0, v0, u1, v1) = figure.panels[list(panels)].tolist()
-    box = x0, y0, x1, y1
+def _brought(figure: Figure, boxes: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A figure, (2, 4) x0 y0 x1 y1, and the motion from the first to the second -> (h, w, 3) uint8 of the first, what the motion brings
+    there, to the nearest pixel, and (h, w) bool, where that is the second's, and nothing is drawn over either; empty black, where
+    a stain may be all that shows, counts."""
+    height, width = figure.size
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = np.clip(np.round(boxes), 0, [width, height] * 2).astype(int).tolist()
+    drawn = figure.ignored & ~((figure.gray <= BLACK) & furniture.blank(figure.gray))
     shown = np.zeros(figure.size, np.uint8)
-    shown[v0:v1, u0:u1] = ~figure.ignored[v0:v1, u0:u1]
-    other, known = (agreement.brought(values, matrix, box) for values in (figure.pixels, shown))
-    return figure.pixels[y0:y1, x0:x1], other, (known > 0) & ~figure.ignored[y0:y1, x0:x1]
+    shown[v0:v1, u0:u1] = ~drawn[v0:v1, u0:u1]
+    other, known = (agreement.brought(values, matrix, (x0, y0, x1, y1)) for values in (figure.pixels, shown))
+    return figure.pixels[y0:y1, x0:x1], other, (known > 0) & ~drawn[y0:y1, x0:x1]
 
 
 def _is_overlay(figure: Figure, panel: int, found: Measured) -> bool:

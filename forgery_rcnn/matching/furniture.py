@@ -80,20 +80,25 @@ def mask(pixels: np.ndarray, panels: np.ndarray) -> np.ndarray:
         f"pixels: {pixels.shape}; pass an RGB image, (H, W, 3) uint8",
     )
     gray, drawn = gray_of(pixels), ink(pixels)
-    blank = _uniform(gray, WIDE_SIDE, WIDE_LEVELS)
+    nothing = blank(gray)
     furnished = drawn.copy()  # around the panels too: what was cut off a picture may still be one
     for x0, y0, x1, y1 in panels.tolist():
         window = slice(y0, y1), slice(x0, x1)
-        furnished[window] = is_chart(gray[window]) or _readable(drawn[window], blank[window], gray[window])
-    return furnished | blank
+        furnished[window] = is_chart(gray[window]) or _readable(drawn[window], nothing[window], gray[window])
+    return furnished | nothing
 
 
-def _readable(drawn: np.ndarray, blank: np.ndarray, gray: np.ndarray) -> np.ndarray:
+def blank(gray: np.ndarray) -> np.ndarray:
+    """(H, W) float32 in 0..255 -> (H, W) bool, where nothing shows: empty ground."""
+    return _uniform(gray, WIDE_SIDE, WIDE_LEVELS)
+
+
+def _readable(drawn: np.ndarray, nothing: np.ndarray, gray: np.ndarray) -> np.ndarray:
     """(h, w) bool, a panel's ink, and where nothing shows, (h, w) float32 in 0..255 -> the ink; none where it were so much that the
     picture is of that kind, and all of the panel where there is nothing but ink: a label, a page."""
     if drawn.any() and np.count_nonzero(drawn | flat(gray)) >= LABEL * drawn.size:
         return np.ones_like(drawn)
-    return drawn & (np.count_nonzero(drawn & ~blank) <= MOST_TEXT * drawn.size)
+    return drawn & (np.count_nonzero(drawn & ~nothing) <= MOST_TEXT * drawn.size)
 
 
 def flat(gray: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ class Compared:
     stronger the difference is at the scale of structures than its grain alone explains (between a copy and its source stands noise,
     about as strong in every band; two alike objects differ in structure); excess_middle, excess_form, excess_coarse: log10 of
     how much stronger it is there than the figure's own grain, on both sides, and resampling explain; gain: |log| of the contrast between
-    them; brightness: |difference| of their means in levels; tint: the same of their colours.
+    them, by what both show; brightness: |difference| of their means in levels; tint: the same of their colours.
     """
 
     fine: float
@@ -100,12 +100,11 @@ def _compared(grain: float, seen: Agreement, bands: Bands, mask: np.ndarray, lig
         allowed = 2 * grain * white(*BANDS[name]) + ALLOWED * power + ROUNDING
         excess.append(float(np.log10((rest + ROUNDING) / allowed)))
     larger, fine = (left[name][0] + ROUNDING for name in ("larger", "fine"))
-    spread = [float(side[mask].std()) + 0.1 for side in bands["larger"]]
     return Compared(
         *(float(value) for value in z),
         float(np.log10(larger / fine * white(*BANDS["fine"]) / white(*BANDS["larger"]))),
         *excess,
-        float(abs(np.log(spread[0] / spread[1]))),
+        abs(_gain(bands["larger"], mask)),
         *light,
     )
 
@@ -117,6 +116,15 @@ def _left(sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray) -> tuple[float
     powers = (agreement.local(np.square(values))[mask] for values in (a - explained * b, a))
     left, power = (float(np.median(values)) for values in powers)
     return left, power
+
+
+def _gain(sides: tuple[np.ndarray, np.ndarray], mask: np.ndarray) -> float:
+    """-> log of the contrast between the sides, the median over what both show: an arrow over one of them is not counted."""
+    first, second = (agreement.local(np.square(values))[mask] + ROUNDING for values in sides)
+    gain, weight = np.log(first / second) / 2, np.minimum(first, second)
+    order = np.argsort(gain)
+    total = np.cumsum(weight[order])
+    return float(gain[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def _tint(pixels: np.ndarray, matrix: np.ndarray, box: Box, mask: np.ndarray) -> float:

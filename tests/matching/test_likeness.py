@@ -93,3 +93,16 @@ def test_a_rim_that_belongs_to_the_surroundings_changes_little() -> None:
     (whole, _), (hurt, _) = (likeness.of(f, NONE, region(f)) for f in (figure, other))
     assert hurt.form > 0.7 * whole.form
     assert hurt.excess_middle < whole.excess_middle + 0.3
+
+
+@pytest.mark.parametrize("gain", [0.7, 1.0, 1.4])
+def test_the_contrast_between_the_sides_is_not_that_of_an_arrow(gain: float) -> None:
+    """Drawn over the copy, stronger than anything in the picture."""
+    figure = scene(1.0)
+    x0, y0, x1, y1 = (bound + AWAY for bound in BOX)
+    pixels = figure.pixels.astype(np.float32)
+    pixels[y0:y1, x0:x1] = (pixels[y0:y1, x0:x1] - 110) * gain + 110
+    cv2.line(pixels, (x0 + 8, y0 + 8), (x0 + 18, y0 + 18), (255, 255, 255), 4)
+    pixels = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+    figure = Figure(pixels, gray_of(pixels), NONE, figure.panels)
+    assert likeness.of(figure, NONE, region(figure))[0].gain == pytest.approx(abs(np.log(gain)), abs=0.05)
