@@ -1,7 +1,8 @@
-"""What two panels of one field differ in by colour: a stain that one channel shows and another does not, or marks drawn over the picture.
+"""What tells the channels of one field and their merge from a panel that was used twice.
 
-A mark has one lightness, which JPEG keeps at full size though it halves the colours, and an outline that is sharp in a pixel or two;
-a stain varies within and fades out.
+A stain varies within and fades out; what was drawn over a picture has one lightness, which JPEG keeps at full size though it halves
+the colours, and ends within a pixel or two. Light of a stain only adds, a dye only takes away: what takes one colour's place
+by another lies over the picture. And a merge shows everything that its channel does, and something in another hue.
 """
 
 from __future__ import annotations
@@ -11,35 +12,70 @@ import numpy as np
 
 from forgery_rcnn.matching.pairs import gray_of
 
-ACROSS = 5  # px, of which tint is the mean
+ACROSS = 5  # px, of which tint, hue and light are means
 STRONG = (0.9, 0.5)  # quantile of a component's differences, and the part of it from which a pixel is of its core
-EVEN, SHARE_EVEN = 12.0, 0.5  # levels off the mark's lightness, and share of its core that is not further off
-NEAR, FAR, SHARP = 2, 6, 0.8  # px out from a core, and the least quotient of what differs there from its colour
 CONTRAST = 50.0  # levels between a mark and its ground, at least
+RINGS = (2, 6)  # px out from a core: where a mark is over, and where its ground begins
+REPLACED = 16.0  # levels that one plane loses and another gains, in the middle of a core, where something lies over the picture
+SAME, SHARP = {"added": 0.5, "replaced": 0.4}, {"added": 0.9, "replaced": 0.75}
+"""By what a mark does to the picture: share of its core that has one lightness, and how much of its contrast is there at the first ring."""
+LEVELS, EVEN = 12.0, 0.12  # off the middle lightness, at most, and as a part of it
 LARGEST_MARK = 0.06  # of what both panels show
-HIDDEN, SHARE_HIDDEN = 24.0, 0.02  # levels, and share of the pixels, that a merge may be darker than its channel
 LEAST = 9  # px; a smaller component is noise
+LIT = {"levels": 32.0, "part": 0.25, "black": 0.3}
+"""Levels, and part of a channel's lightest, from which it shows something there; share of it that is darker: it shines on black."""
+MISSING = (0.4, 0.05)  # a channel's light of which a merge shows less, and share of what is lit that may be so
+HUE, FOREIGN = 0.95, 0.003  # cosine between two hues that are one; share of a merge that must have another
 
 
-def stained(own: np.ndarray, other: np.ndarray, seen: np.ndarray, levels: float) -> float:
-    """2 x (h, w, 3) uint8, laid on each other, and (h, w) bool, where both show the field -> 0..1, the share of it where they differ
-    in colour by more than so many levels, marks aside."""
-    tint = np.abs(cv2.blur((_colour(own) - _colour(other)) * seen[..., None], (ACROSS, ACROSS))).max(axis=2) > levels
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(tint.astype(np.uint8), connectivity=8)
-    shown, stained = int(seen.sum()), 0
-    for number, (x, y, width, height, area) in enumerate(boxes[1:count].tolist(), 1):
-        window = np.s_[max(y - FAR, 0) : y + height + FAR, max(x - FAR, 0) : x + width + FAR]
-        if area >= LEAST and not _is_mark(own[window], other[window], labels[window] == number, LARGEST_MARK * shown):
-            stained += area
-    return stained / max(shown, 1)
+def are_stained(own: np.ndarray, other: np.ndarray, seen: np.ndarray, levels: float, least: float) -> bool:
+    """2 x (h, w, 3) uint8, laid on each other, and (h, w) bool, where both show the field -> whether they differ in colour by more than so
+    many levels in at least such a share of it, marks aside."""
+    tint = np.abs(_blurred((_colour(own) - _colour(other)) * seen[..., None])).max(axis=2) > levels
+    _, labels, found, _ = cv2.connectedComponentsWithStats(tint.astype(np.uint8), connectivity=8)
+    numbers = np.flatnonzero(found[1:, cv2.CC_STAT_AREA] >= LEAST) + 1
+    numbers = numbers[np.argsort(-found[numbers, cv2.CC_STAT_AREA], kind="stable")]
+    shown = int(seen.sum())
+    wanted, left = max(least * shown, LEAST), int(found[numbers, cv2.CC_STAT_AREA].sum())
+    for number in numbers:
+        if left < wanted or wanted <= 0:
+            break
+        x, y, width, height, area = found[number].tolist()
+        reach = max(RINGS)
+        window = np.s_[max(y - reach, 0) : y + height + reach, max(x - reach, 0) : x + width + reach]
+        left -= area
+        if not _is_mark(own[window], other[window], labels[window] == number, LARGEST_MARK * shown):
+            wanted -= area
+    return wanted <= 0
 
 
-def shows_all(own: np.ndarray, other: np.ndarray, seen: np.ndarray) -> bool:
-    """The same of two panels -> whether nothing that one of them shows is missing in the other, in whichever colour: a merge."""
-    first, second = (cv2.blur(side.max(axis=2).astype(np.float32), (ACROSS, ACROSS))[seen] for side in (own, other))
-    return any(
-        (channel > merge + HIDDEN).mean() <= SHARE_HIDDEN for channel, merge in ((first, second), (second, first))
-    )
+def is_merge(own: np.ndarray, other: np.ndarray, seen: np.ndarray) -> bool:
+    """The same of two panels -> whether one of them is dark and the other shows all that shines there, and much in another hue."""
+    colours = [_blurred(np.float32(side)) for side in (own, other)]
+    return any(_holds(channel, merge, seen) for channel, merge in (colours, colours[::-1]))
+
+
+def _holds(channel: np.ndarray, merge: np.ndarray, seen: np.ndarray) -> bool:
+    """2 x (h, w, 3) float32 and (h, w) bool."""
+    light, lighter = channel.max(axis=2), merge.max(axis=2)
+    if not seen.any():
+        return False
+    lit = seen & (light >= max(LIT["levels"], LIT["part"] * float(np.quantile(light[seen], 0.99))))
+    if not lit.any() or (light[seen] < LIT["levels"]).mean() < LIT["black"]:
+        return False
+    part, most = MISSING
+    if (lighter < part * light)[lit].mean() > most:
+        return False
+    hue = channel[lit].mean(axis=0)
+    foreign = [
+        (side @ hue < HUE * np.linalg.norm(hue) * np.linalg.norm(side, axis=2)) & (side.max(axis=2) >= LIT["levels"])
+        for side in (channel, merge)
+    ]
+    return bool((foreign[1] & ~foreign[0])[seen].mean() >= FOREIGN)
+
+
+def _blurred(values: np.ndarray) -> np.ndarray:
+    return cv2.blur(values, (ACROSS, ACROSS))
 
 
 def _colour(pixels: np.ndarray) -> np.ndarray:
@@ -50,23 +86,32 @@ def _colour(pixels: np.ndarray) -> np.ndarray:
 
 def _is_mark(own: np.ndarray, other: np.ndarray, tinted: np.ndarray, largest: float) -> bool:
     """2 x (h, w, 3) uint8 and (h, w) bool, one component of what differs -> whether it is drawn over one of them."""
-    apart = cv2.absdiff(own, other).max(axis=2)
+    differ = np.float32(own) - other
+    apart = np.abs(differ).max(axis=2)
     quantile, part = STRONG
     core = tinted & (apart >= part * np.quantile(apart[tinted], quantile))
     if core.sum() > largest:
         return False
-    near, far = (_grown(core, reach) & ~_grown(core, reach - 1) for reach in (NEAR, FAR))
+    near, far = (_grown(core, reach) & ~_grown(core, reach - 1) for reach in RINGS)
     if not (near.any() and far.any()):
         return False
-    return any(_is_drawn(side, core, near, far) for side in (own, other))
+    both_ways = np.minimum(differ[core].max(axis=1), -differ[core].min(axis=1))
+    replaced = bool(np.median(both_ways) >= REPLACED)
+    return any(_is_drawn(side, core, near, far, replaced) for side in (own, other))
 
 
-def _is_drawn(side: np.ndarray, core: np.ndarray, near: np.ndarray, far: np.ndarray) -> bool:
+def _is_drawn(side: np.ndarray, core: np.ndarray, near: np.ndarray, far: np.ndarray, replaced: bool) -> bool:
     """(h, w, 3) uint8, (h, w) bool and two rings around it -> whether the core has one lightness and ends at once."""
-    lightness = gray_of(side)[core]
-    off = np.abs(side - np.median(side[core], axis=0)).max(axis=2)
-    ends = off[near].mean() >= max(CONTRAST, SHARP * off[far].mean())
-    return bool(ends and (np.abs(lightness - np.median(lightness)) <= EVEN).mean() >= SHARE_EVEN)
+    lightness, apart = gray_of(side)[core], np.abs(side - np.median(side[core], axis=0)).max(axis=2)
+    middle = float(np.median(lightness))
+    off, contrasts = np.abs(lightness - middle), (float(apart[near].mean()), float(apart[far].mean()))
+    if contrasts[0] < CONTRAST:
+        return False
+    # Of a stain in red or blue, whose lightness is low anyway, more is asked than of what cannot be one.
+    ways = [("added", min(LEVELS, EVEN * middle))] + ([("replaced", LEVELS)] if replaced else [])
+    return any(
+        (off <= levels).mean() >= SAME[way] and contrasts[0] >= SHARP[way] * contrasts[1] for way, levels in ways
+    )
 
 
 def _grown(mask: np.ndarray, reach: int) -> np.ndarray:

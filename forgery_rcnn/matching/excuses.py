@@ -4,6 +4,7 @@ exposures of one field, what an instrument or a program draws."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import cv2
 import numpy as np
@@ -15,9 +16,9 @@ from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Corner, Measured
 
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
-STRIP = {"parts": 6, "px": 32, "off": 0.02, "rim": 0.03}
-"""Parts of a strip at most, and pixels of one at least; of its length, what gutters may put a shift off; of a part, what is left out at
-either end."""
+STRIP = {"parts": 6, "beside": 3, "long": 2.5, "px": 32, "off": 0.02, "rim": 0.03}
+"""Parts of a strip at most, and across the way that a motion leads; times a part's width that it is long, at most, and its pixels, at
+least; of the strip's length, what gutters may put a shift off; of a part, what is left out at either end."""
 BLACK = 20.0  # levels, of ground that shows nothing
 STAINED = 0.003  # least share of a panel: a merge is one of its channels wherever the others are dark
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
@@ -51,20 +52,19 @@ def of(figure: Figure, found: Measured) -> str | None:
     first, second = panels_of(figure, found)
     if first == second and _is_symmetric(figure, first, found):
         return "mirrored, or turned by half a turn, onto what it meets there: a symmetric object"
-    if first != second:
-        apart = _off_the_same_place(figure, (first, second), found)
-        if apart < SAME_PLACE * _diagonal(figure, first):
-            differ = found.compared
-            if differ.tint > CHANNELS or _are_stained(figure, (first, second), found.grown.matrix):
-                return "the same place of another panel in another colour: two channels of one field"
-            if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
-                return "the same place of another panel, lighter or darker: two exposures of one field"
-        if apart < OVERLAID["px"] and _is_overlay(figure, first, found):
-            return "the same place of another panel that shows something else around it: drawn over both"
-        if apart < OVERLAID["px"] and _is_annotated(figure, (first, second), found.grown.matrix):
-            return "the same place of another panel, with something drawn into one of them: one field, outlined"
-    if _is_strip(figure, (first, second), found):
-        return "a shift by whole parts of a strip, onto a part that shows all of it and a stain: channels and their merge, side by side"
+    apart = _off_the_same_place(figure, (first, second), found) if first != second else np.inf
+    if apart < SAME_PLACE * _diagonal(figure, first):
+        differ = found.compared
+        if differ.tint > CHANNELS or _are_stained(figure, (first, second), found.grown.matrix):
+            return "the same place of another panel in another colour: two channels of one field"
+        if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
+            return "the same place of another panel, lighter or darker: two exposures of one field"
+    elif _is_strip(figure, (first, second), found):
+        return "a shift by whole parts of a strip, one of which shows all of the other and more hues: a channel and its merge"
+    if apart < OVERLAID["px"] and _is_overlay(figure, first, found):
+        return "the same place of another panel that shows something else around it: drawn over both"
+    if apart < OVERLAID["px"] and _is_annotated(figure, (first, second), found.grown.matrix):
+        return "the same place of another panel, with something drawn into one of them: one field, outlined"
     if all(_is_graphic(figure, side) for side in _sides(found)):
         return "sharp edges on paper and no grain between them: drawn, and drawn again"
     return None
@@ -164,39 +164,43 @@ def _off_the_same_place(figure: Figure, panels: tuple[int, int], found: Measured
 
 def _are_stained(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> bool:
     """Whether two panels, one brought onto the other, differ by a stain anywhere, not only in the region."""
-    return channels.stained(*_brought(figure, figure.panels[list(panels)], matrix), CHANNELS) >= STAINED
+    return channels.are_stained(*_brought(figure, figure.panels[list(panels)], matrix), CHANNELS, STAINED)
 
 
 def _is_strip(figure: Figure, panels: tuple[int, int], found: Measured) -> bool:
-    """Whether the motion leads from one part of a row or column of equal parts, which no gutter tells apart (black beside black, or none
-    at all), to one that shows everything there and a stain."""
-    for part in _parts(figure, panels, found):
-        *sides, seen = _brought(figure, part, found.grown.matrix)
-        if channels.stained(*sides, seen, CHANNELS) >= STAINED and channels.shows_all(*sides, seen):
-            return True
-    return False
-
-
-def _parts(figure: Figure, panels: tuple[int, int], found: Measured) -> Iterator[np.ndarray]:
-    """-> (2, 4) float64 x0 y0 x1 y1 each: the part of the panels' strip that the first region lies in, and that which the motion leads
-    to; for every number of equal parts of which it passes whole ones."""
-    if not _is_upright(found):
-        return
-    low, high = figure.panels[list(panels), :2].min(axis=0), figure.panels[list(panels), 2:].max(axis=0)
+    """Whether the motion leads between parts of a row, a column or a grid of equal ones, black beside black or without any gutters, of
+    which one is a channel and the other a merge that holds it."""
+    boxes = figure.panels[list(panels)]
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    strip = figure.pixels[low[1] : high[1], low[0] : high[0]]
+    if not _is_upright(found) or np.ptp(strip[::4, ::4], axis=2).max() <= CHANNELS:
+        return False
     middle = np.argwhere(found.grown.mask)[:, ::-1].mean(axis=0) + found.grown.corner
     shift = motions.moved(found.grown.matrix, middle[None])[0] - middle
-    along = int(np.argmax(np.abs(shift)))
-    if abs(shift[1 - along]) > OVERLAID["px"]:
-        return
-    length, moved = float(high[along] - low[along]), float(abs(shift[along]))
-    for count in range(2, STRIP["parts"] + 1):
+    rows, columns = (list(_parts(high[axis] - low[axis], middle[axis] - low[axis], shift[axis])) for axis in (1, 0))
+    if not (rows and columns):
+        return False
+    *sides, seen = _brought(figure, np.tile([*low, *high], (2, 1)), found.grown.matrix)
+    parts = [(row, column) for row, column in product(rows, columns) if _is_panel(row, column)]
+    return any(channels.is_merge(*(side[part] for side in sides), seen[part]) for part in parts)
+
+
+def _parts(length: int, at: float, shift: float) -> Iterator[slice]:
+    """Pixels along one axis: of a strip, where in it, and how far it is moved -> the part around that place, for every number of equal
+    parts of which it is moved by whole ones."""
+    still = abs(shift) <= STRIP["off"] * length
+    for count in range(1, STRIP["beside" if still else "parts"] + 1):
         part = length / count
-        steps = round(moved / part)
-        if part >= STRIP["px"] and 0 < steps < count and abs(moved - steps * part) <= STRIP["off"] * length:
-            start = low[along] + (middle - low)[along] // part * part
-            box = np.array([*low, *high], float)
-            box[[along, along + 2]] = start + STRIP["rim"] * part, start + (1 - STRIP["rim"]) * part
-            yield np.stack([box, box + [*shift, *shift]])
+        off = abs(abs(shift) - round(abs(shift) / part) * part)
+        if part >= STRIP["px"] and off <= STRIP["off"] * length and abs(shift) < length and 0 <= at < length:
+            start = at // part * part
+            yield slice(round(start + STRIP["rim"] * part), round(start + (1 - STRIP["rim"]) * part))
+
+
+def _is_panel(row: slice, column: slice) -> bool:
+    """Whether a part of a grid has the shape of a panel."""
+    height, width = row.stop - row.start, column.stop - column.start
+    return max(height, width) <= STRIP["long"] * min(height, width)
 
 
 def _is_upright(found: Measured) -> bool:
@@ -217,11 +221,10 @@ def _is_annotated(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -
 
 
 def _brought(figure: Figure, boxes: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A figure, (2, 4) x0 y0 x1 y1, and the motion from the first to the second -> (h, w, 3) uint8 of the first, what the motion brings
-    there, to the nearest pixel, and (h, w) bool, where that is the second's, and nothing is drawn over either; empty black, where
-    a stain may be all that shows, counts."""
-    height, width = figure.size
-    (x0, y0, x1, y1), (u0, v0, u1, v1) = np.clip(np.round(boxes), 0, [width, height] * 2).astype(int).tolist()
+    """A figure, (2, 4) int64 x0 y0 x1 y1, and the motion from the first to the second -> (h, w, 3) uint8 of the first, what the motion
+    brings there, to the nearest pixel, and (h, w) bool, where that is the second's, and nothing is drawn over either; empty black,
+    where a stain may be all that shows, counts."""
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = boxes.tolist()
     drawn = figure.ignored & ~((figure.gray <= BLACK) & furniture.blank(figure.gray))
     shown = np.zeros(figure.size, np.uint8)
     shown[v0:v1, u0:u1] = ~drawn[v0:v1, u0:u1]

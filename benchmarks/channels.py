@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Panels of one field: channels beside their merge and two exposures, which are no forgery, and a panel that was used twice, with marks
+drawn over it, which is.
+
+PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/channels.py docs/results/channels.md --hosts DIR       (some 8 minutes)
+
+Crops of the hosts that the finder's judgement was not fitted on. A *merge* is a field in one colour and another field's brightest parts,
+or patches of them, in another; its channels stand beside it in colours or grey. An *exposure* has another gain and gamma, new grain,
+moved by under 1.5 px. *Used twice*: among four panels, one with arrows, asterisks or letters of one colour. Flagged are figures
+in which the twin finder reports a pair; 95 % intervals (Wilson).
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import matching_cases
+import numpy as np
+import planting
+
+from forgery_rcnn.bootstrap import wilson
+from forgery_rcnn.cli import command
+from forgery_rcnn.data import images
+from forgery_rcnn.data.forge import furniture, repeats
+from forgery_rcnn.matching import finder
+from forgery_rcnn.matching_config import MatchingConfig
+
+TREATMENTS = ("none", "jpeg 90", "jpeg 70", "half the pixels")
+COLOURS = tuple(np.float32(colour) for colour in ((0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (0, 1, 1), (1, 1, 0)))
+MARKS = ((255, 255, 0), (235, 20, 20), (0, 220, 60), (0, 255, 255), (255, 0, 255), (255, 255, 255))
+SIDES = (220, 360)  # px of a panel
+PLAIN = 12.0  # levels of deviation below which a crop shows too little
+ENLARGED = 1.6  # at most, where a host is smaller than a panel
+
+
+@dataclass
+class Crops:
+    """Where panels are cut from: each set of hosts as likely as any other."""
+
+    sets: Sequence[Sequence[Path]]
+
+    def cut(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+        """-> (h, w, 3) uint8 that shows something."""
+        while True:
+            paths = self.sets[rng.integers(len(self.sets))]
+            pixels = images.read(paths[rng.integers(len(paths))]).pixels
+            grown = max(1.0, *(side / own for side, own in zip(size, pixels.shape[:2], strict=True)))
+            if grown > ENLARGED:
+                continue
+            pixels = cv2.resize(pixels, None, fx=grown, fy=grown, interpolation=cv2.INTER_CUBIC)
+            y, x = (int(rng.integers(max(own - side, 0) + 1)) for side, own in zip(size, pixels.shape[:2], strict=True))
+            piece = pixels[y : y + size[0], x : x + size[1]]
+            if piece.shape[:2] == size and piece.std() >= PLAIN:
+                return piece
+
+
+def size_of(rng: np.random.Generator) -> tuple[int, int]:
+    return int(rng.integers(*SIDES)), int(rng.integers(*SIDES))
+
+
+def laid_out(panels: Sequence[np.ndarray], columns: int, ground: int, rng: np.random.Generator) -> np.ndarray:
+    """Panels of one size, row by row, between gutters of 4 to 12 px."""
+    gap = int(rng.integers(4, 13))
+    cells = [cv2.copyMakeBorder(p, gap, 0, gap, 0, cv2.BORDER_CONSTANT, value=(ground,) * 3) for p in panels]
+    page = np.vstack([np.hstack(cells[at : at + columns]) for at in range(0, len(cells), columns)])
+    return cv2.copyMakeBorder(page, 0, gap, 0, gap, cv2.BORDER_CONSTANT, value=(ground,) * 3)
+
+
+def light(piece: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 -> (h, w) float32 in 0..1, what shines on black."""
+    grey = cv2.cvtColor(piece, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    grey = 1 - grey if grey.mean() > 0.5 else grey
+    low, high = np.percentile(grey, (25, 99.7))
+    return np.clip((grey - low) / max(high - low, 0.05), 0, 1)
+
+
+def merge(crops: Crops, rng: np.random.Generator, ground: int) -> np.ndarray:
+    size = size_of(rng)
+    first, second = light(crops.cut(size, rng)), light(crops.cut(size, rng))
+    kind = rng.choice(["whole", "sparse", "patches"])
+    if kind == "sparse":
+        least = float(np.quantile(second, 0.97))
+        second = np.clip((second - least) / max(1 - least, 1e-3), 0, 1)
+    elif kind == "patches":
+        place = np.zeros(size, np.float32)
+        for _ in range(rng.integers(1, 5)):
+            at = (int(rng.integers(size[1])), int(rng.integers(size[0])))
+            cv2.circle(place, at, int(rng.integers(8, 40)), 1.0, cv2.FILLED)
+        second = second * cv2.GaussianBlur(place, (0, 0), 4)
+    one, other = (COLOURS[number] for number in rng.permutation(len(COLOURS))[:2])
+    both = np.clip(255 * (first[..., None] * one + second[..., None] * other), 0, 255)
+    grey = rng.random() < 0.4
+    channels = [255 * v[..., None] * (np.ones(3) if grey else c) for v, c in ((first, one), (second, other))]
+    panels = [*channels, both] if rng.random() < 0.6 else [channels[0], both]
+    return laid_out([np.round(panel).astype(np.uint8) for panel in panels], len(panels), ground, rng)
+
+
+def white_gutters(crops: Crops, rng: np.random.Generator) -> np.ndarray:
+    return merge(crops, rng, 255)
+
+
+def black_gutters(crops: Crops, rng: np.random.Generator) -> np.ndarray:
+    return merge(crops, rng, 0)
+
+
+def exposures(crops: Crops, rng: np.random.Generator) -> np.ndarray:
+    size = size_of(rng)
+    own, *others = (crops.cut(size, rng) for _ in range(3))
+    panels = [own, repeats.exposure(own, rng), *others]
+    return laid_out([panels[number] for number in rng.permutation(4)], 2, 255, rng)
+
+
+def used_twice(crops: Crops, rng: np.random.Generator) -> np.ndarray:
+    size = size_of(rng)
+    own, *others = (crops.cut(size, rng) for _ in range(3))
+    marked, high = own.copy(), int(rng.integers(14, 24))
+    colour, kind = MARKS[rng.integers(len(MARKS))], rng.choice(["arrow", "*", "A"])
+    for _ in range(rng.integers(1, 6)):
+        head = furniture.HEADS[rng.integers(len(furniture.HEADS))]
+        alpha = furniture.arrow(round(rng.uniform(1.3, 3.2) * high), rng.uniform(-np.pi, np.pi), head)
+        alpha = alpha if kind == "arrow" else furniture.text(str(kind), round(1.6 * high), "bold")
+        at = (int(rng.integers(size[1] - alpha.shape[1])), int(rng.integers(size[0] - alpha.shape[0])))
+        furniture.stamp(marked, np.ones(size, np.uint8), alpha, at, colour)
+    panels = [own, marked, *others]
+    return laid_out([panels[number] for number in rng.permutation(4)], 2, 255, rng)
+
+
+KINDS: dict[str, tuple[str, Callable[[Crops, np.random.Generator], np.ndarray]]] = {
+    "channels and merge, white gutters": ("authentic", white_gutters),
+    "channels and merge, black gutters": ("authentic", black_gutters),
+    "two exposures": ("authentic", exposures),
+    "a panel used twice, marks over one": ("forged", used_twice),
+}
+
+
+def treated(pixels: np.ndarray, treatment: str, rng: np.random.Generator) -> np.ndarray:
+    if treatment == "half the pixels":
+        return images.resized(pixels, tuple(round(side * 0.5**0.5) for side in pixels.shape[:2]))
+    return planting.treated(pixels, treatment, rng)
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", type=Path)
+    parser.add_argument("--hosts", type=Path, required=True, help="folder of untouched pictures, a folder for each set")
+    parser.add_argument("--figures", type=int, default=40, help="of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args(argv)
+    cv2.setNumThreads(1)
+    sets = matching_cases.hosts(asked.hosts, "testing")
+    crops = Crops([paths for name, paths in sets.items() if paths and name != matching_cases.PHOTOGRAPHS])
+    lines = [f"| {' | '.join(('figures', 'are', *TREATMENTS))} |", "|---" * (2 + len(TREATMENTS)) + "|"]
+    for place, (name, (label, make)) in enumerate(KINDS.items()):
+        flagged = dict.fromkeys(TREATMENTS, 0)
+        for number in range(asked.figures):
+            rng = np.random.default_rng((asked.seed, place, number))
+            pixels = make(crops, rng)
+            for treatment in TREATMENTS:
+                flagged[treatment] += bool(finder.find(treated(pixels, treatment, rng), MatchingConfig()).pairs)
+        cells = [f"{count}: {wilson(count, asked.figures)}" for count in flagged.values()]
+        lines.append(f"| {name} | {label} | {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    head = f"`benchmarks/channels.py`: {asked.figures} figures of each kind, in which the twin finder reports a pair."
+    about = (__doc__ or "").split("\n\n")[2].strip()
+    asked.page.write_text(
+        "\n\n".join(["# Panels of one field", head, about, "\n".join(lines)]) + "\n", encoding="utf-8"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
