@@ -17,6 +17,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from forgery_rcnn.bootstrap import wilson
 from forgery_rcnn.cli import command
 from forgery_rcnn.data import images
 from forgery_rcnn.data.forge import furniture, repeats
+from forgery_rcnn.errors import InputError
 from forgery_rcnn.matching import finder
 from forgery_rcnn.matching_config import MatchingConfig
 
@@ -39,6 +41,7 @@ COLOURS = tuple(np.float32(colour) for colour in ((0, 0, 1), (0, 1, 0), (1, 0, 0
 MARKS = ((255, 255, 0), (235, 20, 20), (0, 220, 60), (0, 255, 255), (255, 0, 255), (255, 255, 255))
 SIDES = (220, 360)  # px of a panel
 PLAIN = 12.0  # levels of deviation below which a crop shows too little
+TRIES = 20  # crops of a set
 ENLARGED = 1.6  # at most, where a host is smaller than a panel
 
 
@@ -48,23 +51,30 @@ class Crops:
 
     sets: Sequence[Sequence[Path]]
 
-    def cut(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-        """-> (h, w, 3) uint8 that shows something."""
-        while True:
-            paths = self.sets[rng.integers(len(self.sets))]
-            pixels = images.read(paths[rng.integers(len(paths))]).pixels
-            grown = max(1.0, *(side / own for side, own in zip(size, pixels.shape[:2], strict=True)))
-            if grown > ENLARGED:
-                continue
-            pixels = cv2.resize(pixels, None, fx=grown, fy=grown, interpolation=cv2.INTER_CUBIC)
-            y, x = (int(rng.integers(max(own - side, 0) + 1)) for side, own in zip(size, pixels.shape[:2], strict=True))
-            piece = pixels[y : y + size[0], x : x + size[1]]
-            if piece.shape[:2] == size and piece.std() >= PLAIN:
-                return piece
+    def cut(self, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """-> so many (h, w, 3) uint8 of one size, each from another set, that show something."""
+        size, found = (int(rng.integers(*SIDES)), int(rng.integers(*SIDES))), []
+        for number in rng.permutation(len(self.sets)):
+            paths = self.sets[number]
+            tried = (_piece(images.read(paths[rng.integers(len(paths))]).pixels, size, rng) for _ in range(TRIES))
+            found += itertools.islice((piece for piece in tried if piece is not None), 1)
+            if len(found) == count:
+                return found
+        raise InputError(
+            f"hosts: fewer than {count} sets have pictures of {size[1]} x {size[0]} px that show something; give more"
+        )
 
 
-def size_of(rng: np.random.Generator) -> tuple[int, int]:
-    return int(rng.integers(*SIDES)), int(rng.integers(*SIDES))
+def _piece(pixels: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray | None:
+    """-> a crop; None where the picture is too small or all but empty."""
+    grown = max(1.0, *(side / own for side, own in zip(size, pixels.shape[:2], strict=True)))
+    if grown > ENLARGED:
+        return None
+    height, width = (max(side, round(own * grown)) for side, own in zip(size, pixels.shape[:2], strict=True))
+    pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_CUBIC)
+    y, x = int(rng.integers(height - size[0] + 1)), int(rng.integers(width - size[1] + 1))
+    piece = pixels[y : y + size[0], x : x + size[1]]
+    return piece if piece.std() >= PLAIN else None
 
 
 def laid_out(panels: Sequence[np.ndarray], columns: int, ground: int, rng: np.random.Generator) -> np.ndarray:
@@ -84,16 +94,15 @@ def light(piece: np.ndarray) -> np.ndarray:
 
 
 def merge(crops: Crops, rng: np.random.Generator, ground: int) -> np.ndarray:
-    size = size_of(rng)
-    first, second = light(crops.cut(size, rng)), light(crops.cut(size, rng))
+    first, second = (light(piece) for piece in crops.cut(2, rng))
     kind = rng.choice(["whole", "sparse", "patches"])
     if kind == "sparse":
         least = float(np.quantile(second, 0.97))
         second = np.clip((second - least) / max(1 - least, 1e-3), 0, 1)
     elif kind == "patches":
-        place = np.zeros(size, np.float32)
+        place = np.zeros(second.shape, np.float32)
         for _ in range(rng.integers(1, 5)):
-            at = (int(rng.integers(size[1])), int(rng.integers(size[0])))
+            at = (int(rng.integers(place.shape[1])), int(rng.integers(place.shape[0])))
             cv2.circle(place, at, int(rng.integers(8, 40)), 1.0, cv2.FILLED)
         second = second * cv2.GaussianBlur(place, (0, 0), 4)
     one, other = (COLOURS[number] for number in rng.permutation(len(COLOURS))[:2])
@@ -113,23 +122,21 @@ def black_gutters(crops: Crops, rng: np.random.Generator) -> np.ndarray:
 
 
 def exposures(crops: Crops, rng: np.random.Generator) -> np.ndarray:
-    size = size_of(rng)
-    own, *others = (crops.cut(size, rng) for _ in range(3))
+    own, *others = crops.cut(3, rng)
     panels = [own, repeats.exposure(own, rng), *others]
     return laid_out([panels[number] for number in rng.permutation(4)], 2, 255, rng)
 
 
 def used_twice(crops: Crops, rng: np.random.Generator) -> np.ndarray:
-    size = size_of(rng)
-    own, *others = (crops.cut(size, rng) for _ in range(3))
+    own, *others = crops.cut(3, rng)
     marked, high = own.copy(), int(rng.integers(14, 24))
     colour, kind = MARKS[rng.integers(len(MARKS))], rng.choice(["arrow", "*", "A"])
     for _ in range(rng.integers(1, 6)):
         head = furniture.HEADS[rng.integers(len(furniture.HEADS))]
         alpha = furniture.arrow(round(rng.uniform(1.3, 3.2) * high), rng.uniform(-np.pi, np.pi), head)
         alpha = alpha if kind == "arrow" else furniture.text(str(kind), round(1.6 * high), "bold")
-        at = (int(rng.integers(size[1] - alpha.shape[1])), int(rng.integers(size[0] - alpha.shape[0])))
-        furniture.stamp(marked, np.ones(size, np.uint8), alpha, at, colour)
+        at = (int(rng.integers(own.shape[1] - alpha.shape[1])), int(rng.integers(own.shape[0] - alpha.shape[0])))
+        furniture.stamp(marked, np.ones(own.shape[:2], np.uint8), alpha, at, colour)
     panels = [own, marked, *others]
     return laid_out([panels[number] for number in rng.permutation(4)], 2, 255, rng)
 

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import agreement, channels, furniture, motions, verify
+from forgery_rcnn.matching import agreement, channels, furniture, motions, rims, verify
 from forgery_rcnn.matching.pairs import Figure, gray_of, parts_of
 from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Corner, Measured
 
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
-STRIP = {"parts": 6, "beside": 3, "long": 2.5, "px": 32, "off": 0.02, "rim": 0.03}
+STRIP = {"parts": 6, "beside": 3, "long": 2.5, "px": 32, "off": 0.02, "rim": 0.03, "most": 0.5}
 """Parts of a strip at most, and across the way that a motion leads; times a part's width that it is long, at most, and its pixels, at
-least; of the strip's length, what gutters may put a shift off; of a part, what is left out at either end."""
+least; of the strip's length, what gutters may put a shift off; of a part, what is left out at either end, and what two exposures share."""
 BLACK = 20.0  # levels, of ground that shows nothing
 STAINED = 0.003  # least share of a panel: a merge is one of its channels wherever the others are dark
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
@@ -53,20 +53,27 @@ def of(figure: Figure, found: Measured) -> str | None:
     if first == second and _is_symmetric(figure, first, found):
         return "mirrored, or turned by half a turn, onto what it meets there: a symmetric object"
     apart = _off_the_same_place(figure, (first, second), found) if first != second else np.inf
+    differ = found.compared
+    exposed = differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]
     if apart < SAME_PLACE * _diagonal(figure, first):
-        differ = found.compared
         if differ.tint > CHANNELS or _are_stained(figure, (first, second), found.grown.matrix):
             return "the same place of another panel in another colour: two channels of one field"
-        if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
+        if exposed:
             return "the same place of another panel, lighter or darker: two exposures of one field"
-    elif _is_strip(figure, (first, second), found):
-        return "a shift by whole parts of a strip, one of which shows all of the other and more hues: a channel and its merge"
+    else:
+        strip, parts = _strip(figure, (first, second), found)
+        if _has_merge(figure, strip, parts, found.grown.matrix):
+            return "a shift by whole parts of a strip, one of which shows all of the other and more hues: a channel and its merge"
+        if exposed and any(found.area >= STRIP["most"] * _pixels(part) for part in parts):
+            return "a shift by whole parts of a strip, lighter or darker: two exposures of one field"
     if apart < OVERLAID["px"] and _is_overlay(figure, first, found):
         return "the same place of another panel that shows something else around it: drawn over both"
     if apart < OVERLAID["px"] and _is_annotated(figure, (first, second), found.grown.matrix):
         return "the same place of another panel, with something drawn into one of them: one field, outlined"
     if all(_is_graphic(figure, side) for side in _sides(found)):
         return "sharp edges on paper and no grain between them: drawn, and drawn again"
+    if rims.is_rim(figure, found.grown):
+        return "an arc, and nothing else that is the same: the rim of something round"
     return None
 
 
@@ -167,21 +174,30 @@ def _are_stained(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) ->
     return channels.are_stained(*_brought(figure, figure.panels[list(panels)], matrix), CHANNELS, STAINED)
 
 
-def _is_strip(figure: Figure, panels: tuple[int, int], found: Measured) -> bool:
-    """Whether the motion leads between parts of a row, a column or a grid of equal ones, black beside black or without any gutters, of
-    which one is a channel and the other a merge that holds it."""
+Part = tuple[slice, slice]
+"""Rows and columns of a strip."""
+
+
+def _strip(figure: Figure, panels: tuple[int, int], found: Measured) -> tuple[np.ndarray, list[Part]]:
+    """-> (4,) int64 x0 y0 x1 y1 of what holds both panels, and the parts of it, of a row, a column or a grid of equal ones, that a motion
+    by whole parts leads from: black beside black, white beside white, or without any gutters."""
     boxes = figure.panels[list(panels)]
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-    strip = figure.pixels[low[1] : high[1], low[0] : high[0]]
-    if not _is_upright(found) or np.ptp(strip[::4, ::4], axis=2).max() <= CHANNELS:
-        return False
+    strip = np.concatenate([low, high])
     middle = np.argwhere(found.grown.mask)[:, ::-1].mean(axis=0) + found.grown.corner
     shift = motions.moved(found.grown.matrix, middle[None])[0] - middle
-    rows, columns = (list(_parts(high[axis] - low[axis], middle[axis] - low[axis], shift[axis])) for axis in (1, 0))
-    if not (rows and columns):
+    if not _is_upright(found) or (np.abs(shift) <= STRIP["off"] * (high - low)).all():
+        return strip, []
+    rows, columns = (_parts(high[axis] - low[axis], middle[axis] - low[axis], shift[axis]) for axis in (1, 0))
+    return strip, [part for part in product(rows, columns) if _is_panel(part)]
+
+
+def _has_merge(figure: Figure, strip: np.ndarray, parts: list[Part], matrix: np.ndarray) -> bool:
+    """Whether one of the parts is a channel and what is moved there a merge that holds it, or the other way round."""
+    x0, y0, x1, y1 = strip.tolist()
+    if not parts or np.ptp(figure.pixels[y0:y1:4, x0:x1:4], axis=2).max() <= CHANNELS:
         return False
-    *sides, seen = _brought(figure, np.tile([*low, *high], (2, 1)), found.grown.matrix)
-    parts = [(row, column) for row, column in product(rows, columns) if _is_panel(row, column)]
+    *sides, seen = _brought(figure, np.stack([strip, strip]), matrix)
     return any(channels.is_merge(*(side[part] for side in sides), seen[part]) for part in parts)
 
 
@@ -197,10 +213,15 @@ def _parts(length: int, at: float, shift: float) -> Iterator[slice]:
             yield slice(round(start + STRIP["rim"] * part), round(start + (1 - STRIP["rim"]) * part))
 
 
-def _is_panel(row: slice, column: slice) -> bool:
+def _is_panel(part: Part) -> bool:
     """Whether a part of a grid has the shape of a panel."""
-    height, width = row.stop - row.start, column.stop - column.start
-    return max(height, width) <= STRIP["long"] * min(height, width)
+    sides = [side.stop - side.start for side in part]
+    return max(sides) <= STRIP["long"] * min(sides)
+
+
+def _pixels(part: Part) -> int:
+    rows, columns = part
+    return (rows.stop - rows.start) * (columns.stop - columns.start)
 
 
 def _is_upright(found: Measured) -> bool:
