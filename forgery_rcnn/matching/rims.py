@@ -14,7 +14,11 @@ from forgery_rcnn.matching.regions import FLAT, Grown
 
 BLUR, REACH = 1.5, 8  # px: sigma before gradients are taken, and how far around a region that looks
 STRONG = (0.98, 0.5)  # quantile of a region's gradients, and the part of it from which a pixel is of an edge
-POINTS, DRAWS = 400, 300  # of the edge that are looked at, and circles through three of them that are tried
+FEWEST, POINTS, DRAWS = (
+    20,
+    400,
+    300,
+)  # of the edge that must be there, and are looked at; circles through three of them that are tried
 ON = (2.0, 0.01)  # px, and part of the radius, that a point of a circle is off it at most
 RADIAL = 0.9  # least cosine between its gradient and the radius
 SMALLEST = 20.0  # px, radius
@@ -28,6 +32,7 @@ TWICE, SAME_RIM = (
     2.0,
     0.8,
 )  # times the tolerance, for an arc and what it is brought onto; share of both that one circle must fit
+FIELD = 80.0  # px, least radius of two fields whose rims are alike: a smaller round thing, such as a cell, may well be a copy
 DEPTH = (
     12.0,
     24.0,
@@ -58,6 +63,8 @@ def is_rim(figure: Figure, grown: Grown) -> bool:
         return False
     if _is_one_rim(arc, grown.matrix):
         return True
+    if arc.radius < FIELD:
+        return False
     content, alike = _within(figure, grown.matrix, arc)
     return content >= CONTENT and alike < ALIKE
 
@@ -72,6 +79,8 @@ def _arc(gray: np.ndarray, grown: Grown) -> Arc | None:
     strength = np.linalg.norm(gradients, axis=1)
     quantile, part = STRONG
     edge = np.flatnonzero(crest & (strength >= part * np.quantile(strength, quantile)))
+    if len(edge) < FEWEST:
+        return None
     edge = edge[:: max(1, -(-len(edge) // POINTS))]
     arc = _fitted(places[edge], gradients[edge] / np.maximum(strength[edge], 1e-6)[:, None], max(gray.shape))
     if arc is None:
