@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import agreement, channels, furniture, motions, rims, verify
+from forgery_rcnn.matching import agreement, channels, furniture, motions, outlines, verify
 from forgery_rcnn.matching.pairs import Figure, gray_of, parts_of
 from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Corner, Measured
@@ -64,7 +64,7 @@ def of(figure: Figure, found: Measured) -> str | None:
         strip, parts = _strip(figure, (first, second), found)
         if _has_merge(figure, strip, parts, found.grown.matrix):
             return "a shift by whole parts of a strip, one of which shows all of the other and more hues: a channel and its merge"
-        if exposed and any(found.area >= STRIP["most"] * _pixels(part) for part in parts):
+        if exposed and parts and found.area >= STRIP["most"] * max(_pixels(part) for part in parts):
             return "a shift by whole parts of a strip, lighter or darker: two exposures of one field"
     if apart < OVERLAID["px"] and _is_overlay(figure, first, found):
         return "the same place of another panel that shows something else around it: drawn over both"
@@ -72,8 +72,8 @@ def of(figure: Figure, found: Measured) -> str | None:
         return "the same place of another panel, with something drawn into one of them: one field, outlined"
     if all(_is_graphic(figure, side) for side in _sides(found)):
         return "sharp edges on paper and no grain between them: drawn, and drawn again"
-    if rims.is_rim(figure, found.grown):
-        return "an arc, and nothing else that is the same: the rim of something round"
+    if outlines.is_outline(figure, found.grown):
+        return "one edge, and nothing beside it that is the same: an outline, a rim"
     return None
 
 

@@ -184,6 +184,6 @@ def test_two_exposures_on_the_page_s_own_white_are_excused_and_a_lighter_copy_is
     """No gutter is seen between white and white."""
     own, other = plate(17), plate(18)
     found = finder.find(saved(np.hstack([own, lighter(own)]), quality), MatchingConfig())
-    assert found.pairs == [] and any("lighter or darker" in one.reason for one in found.rejected)
+    assert found.pairs == () and any("lighter or darker" in one.reason for one in found.rejected)
     other[60:130, 60:130] = lighter(own)[60:130, 60:130]
     assert pairs(saved(np.hstack([own, other]), quality)) > 0

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from forgery_rcnn.matching import finder
+from forgery_rcnn.matching import finder, outlines
 from forgery_rcnn.matching.pairs import Finding
 from forgery_rcnn.matching_config import MatchingConfig
 from tests.matching.planted import noise_texture
@@ -22,11 +22,12 @@ def content(seed: int) -> np.ndarray:
     return np.clip(60 + 0.5 * texture, 40, 210)
 
 
-def round_field(inside: np.ndarray, kind: str) -> np.ndarray:
-    """(300, 300, 3) uint8, only what lies in a circle in the middle."""
+def round_field(inside: np.ndarray, kind: str, uneven: float = 0.0) -> np.ndarray:
+    """(300, 300, 3) uint8, only what lies in a circle in the middle, or in a section of uneven outline."""
     ground, ring = KINDS[kind]
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
-    off = np.hypot(x, y) - RADIUS
+    turn = np.arctan2(y, x)
+    off = np.hypot(x, y) - RADIUS * (1 - uneven * (1 + np.cos(2 * turn) + np.sin(3 * turn) / 2))
     shown = 1 / (1 + np.exp(np.clip(off / 0.8, -50, 50)))[..., None]
     pixels = inside * shown + ground * (1 - shown)
     if ring:
@@ -96,3 +97,15 @@ def test_a_copy_within_a_round_field_is_found(kind: str) -> None:
     inside = content(7)
     inside[170:230, 150:220] = inside[70:130, 90:160]
     assert found(round_field(inside, kind)).pairs
+
+
+@EACH
+@QUALITIES
+def test_the_outline_of_a_section_is_no_copy_of_its_other_side(kind: str, quality: int) -> None:
+    findings = [found(saved(round_field(content(seed), kind, uneven=0.07), quality)) for seed in range(20, 24)]
+    assert [one.pairs for one in findings] == [()] * 4
+
+
+def test_without_the_excuse_some_of_the_fields_above_pass_for_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlines, "is_outline", lambda *_: False)
+    assert any(found(round_field(content(seed), "ringed")).pairs for seed in range(4))
