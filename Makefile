@@ -78,7 +78,7 @@ matching: venv
 	PYTHONPATH=. $(PY) benchmarks/judge.py "$(HOSTS)" data/corpus docs/results/judge.md
 	PYTHONPATH=. $(PY) benchmarks/matching.py docs/results/matching.md --hosts "$(HOSTS)" --corpus data/corpus $(if $(NOSO),--noso "$(NOSO)")
 	$(if $(NOSO),PYTHONPATH=. $(PY) benchmarks/photographs.py docs/results/photographs.md pretrained_final fusion matcher --noso "$(NOSO)")
-	PYTHONPATH=. $(PY) benchmarks/channels.py docs/results/channels.md --hosts "$(HOSTS)"
+	PYTHONPATH=. $(PY) benchmarks/excuses.py docs/results/excuses.md --hosts "$(HOSTS)"
 	PYTHONPATH=. $(PY) benchmarks/reuse.py docs/results/reuse.md --hosts "$(HOSTS)"
 
 # Speed and likeness of made figures, speed of loading, speed of the metric against its dense definition, of

@@ -61,10 +61,7 @@ def test_the_motion_is_the_one_that_was_made() -> None:
     assert min(errors) < 2
 
 
-KNOWN = {"retina": pytest.mark.xfail(strict=True, reason="the rim of its field of view fits along itself: docs/lab.md")}
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=KNOWN.get(name, ())) for name in sorted(HOSTS)])
+@pytest.mark.parametrize("name", sorted(HOSTS))
 def test_a_picture_without_repetition_gives_nothing(name: str) -> None:
     assert find(HOSTS[name](), CONFIG).pairs == ()
 
