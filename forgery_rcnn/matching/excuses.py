@@ -16,9 +16,9 @@ from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Corner, Measured
 
 CHANNELS = 12.0  # levels of tint from which two panels show different stains
-STRIP = {"parts": 6, "beside": 3, "long": 2.5, "px": 32, "off": 0.02, "rim": 0.03, "most": 0.5}
+STRIP = {"parts": 6, "beside": 3, "long": 2.5, "px": 32, "off": 0.02, "rim": 0.03}
 """Parts of a strip at most, and across the way that a motion leads; times a part's width that it is long, at most, and its pixels, at
-least; of the strip's length, what gutters may put a shift off; of a part, what is left out at either end, and what two exposures share."""
+least; of the strip's length, what gutters may put a shift off; of a part, what is left out at either end."""
 BLACK = 20.0  # levels, of ground that shows nothing
 STAINED = 0.003  # least share of a panel: a merge is one of its channels wherever the others are dark
 EXPOSED = {"gain": 0.08, "brightness": 5.0}  # log contrast and levels from which two panels are two exposures
@@ -54,18 +54,15 @@ def of(figure: Figure, found: Measured) -> str | None:
         return "mirrored, or turned by half a turn, onto what it meets there: a symmetric object"
     apart = _off_the_same_place(figure, (first, second), found) if first != second else np.inf
     differ = found.compared
-    exposed = differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]
     if apart < SAME_PLACE * _diagonal(figure, first):
         if differ.tint > CHANNELS or _are_stained(figure, (first, second), found.grown.matrix):
             return "the same place of another panel in another colour: two channels of one field"
-        if exposed:
+        if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
             return "the same place of another panel, lighter or darker: two exposures of one field"
     else:
         strip, parts = _strip(figure, (first, second), found)
         if _has_merge(figure, strip, parts, found.grown.matrix):
             return "a shift by whole parts of a strip, one of which shows all of the other and more hues: a channel and its merge"
-        if exposed and parts and found.area >= STRIP["most"] * max(_pixels(part) for part in parts):
-            return "a shift by whole parts of a strip, lighter or darker: two exposures of one field"
     if apart < OVERLAID["px"] and _is_overlay(figure, first, found):
         return "the same place of another panel that shows something else around it: drawn over both"
     if apart < OVERLAID["px"] and _is_annotated(figure, (first, second), found.grown.matrix):
@@ -180,7 +177,7 @@ Part = tuple[slice, slice]
 
 def _strip(figure: Figure, panels: tuple[int, int], found: Measured) -> tuple[np.ndarray, list[Part]]:
     """-> (4,) int64 x0 y0 x1 y1 of what holds both panels, and the parts of it, of a row, a column or a grid of equal ones, that a motion
-    by whole parts leads from: black beside black, white beside white, or without any gutters."""
+    by whole parts leads from: black beside black or without any gutters."""
     boxes = figure.panels[list(panels)]
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     strip = np.concatenate([low, high])
@@ -217,11 +214,6 @@ def _is_panel(part: Part) -> bool:
     """Whether a part of a grid has the shape of a panel."""
     sides = [side.stop - side.start for side in part]
     return max(sides) <= STRIP["long"] * min(sides)
-
-
-def _pixels(part: Part) -> int:
-    rows, columns = part
-    return (rows.stop - rows.start) * (columns.stop - columns.start)
 
 
 def _is_upright(found: Measured) -> bool:

@@ -17,24 +17,20 @@ BLUR, REACH = 1.5, 8  # px: sigma before gradients are taken, and how far around
 STRONG = (0.98, 0.5)  # quantile of a region's gradients, and the part of it from which a pixel is of an edge
 FEWEST, POINTS = 20, 400  # of an edge that must be there, and that are looked at
 GAP, CURVES = 5, 3  # px across which a curve is one; so many may be the edge
-NEAR, BEYOND, AROUND = (
-    8.0,
-    12.0,
-    36.0,
-)  # px: up to which a pixel is of an edge, from which its blur is over, as far as is looked
-BARE = {"points": 0.85, "energy": 0.7, "detail": 0.5, "beyond": 0.35, "around": 0.3}
-"""Share of an edge's points that its curves hold, and of the gradients' energy NEAR them, at least; median correlation of detail beside
-them, share of what the region shows that is BEYOND them, and median correlation AROUND, whether in the region or not, at most."""
-DRAWS, SMALLEST, FIELD = 300, 20.0, 80.0
-"""Circles through three points that are tried; px, least radius, and that of two fields whose rims are alike: smaller things, such as
-cells, may well be copies."""
+NEAR, BEYOND, AROUND = 8.0, 12.0, 36.0
+"""px: up to which a pixel is of an edge, from which its blur is over, as far as is looked."""
+BARE = {"points": 0.85, "energy": 0.7, "beyond": 0.35, "around": 0.3}
+"""Share of an edge's points that its curves hold, and of the gradients' energy NEAR them, at least; share of what the region
+shows that is BEYOND them, and median correlation AROUND, whether in the region or not, at most."""
+DETAIL = {"round": 0.5, "uneven": 0.35}  # median correlation beside an edge, in the region, at most
+DRAWS, SMALLEST, FIELD, LONG = 300, 20.0, 80.0, 0.5
+"""Circles through three points that are tried; px, least radius, and that of two fields whose rims are alike, with the extent
+of an arc, as part of it: smaller things, such as cells, may well be copies."""
 ON, TWICE, RADIAL = (2.0, 0.01), 2.0, 0.9
 """px, and part of the radius, that a point is off its circle at most; so many times for both sides; least cosine between its way and the
 radius."""
-ROUND, BOTH = (
-    0.5,
-    0.8,
-)  # share of an edge that is on one circle; of both sides' points that one circle, or one outline, holds
+ROUND, BOTH = 0.5, 0.8
+"""Share of an edge that is on one circle, and of both sides' points that one circle, or one outline, holds, at least."""
 FAINTER, ONCE = 0.5, 1.5
 """Part of an edge's least strength that the rest of its outline may have; times around its frame that an outline is long, at most."""
 
@@ -66,8 +62,14 @@ def is_outline(figure: Figure, grown: Grown) -> bool:
     if edge is None:
         return False
     circle = _circle(edge, max(figure.size))
-    is_round = circle is not None and (circle.radius >= FIELD or _is_one_rim(edge, circle, grown.matrix))
-    return (is_round or _is_one_outline(figure.gray, edge, grown.matrix)) and _is_bare(figure, edge, grown)
+    if circle is not None and (_is_field(edge, circle) or _is_one_rim(edge, circle, grown.matrix)):
+        return _is_bare(figure, edge, grown, DETAIL["round"])
+    return _is_one_outline(figure.gray, edge, grown.matrix) and _is_bare(figure, edge, grown, DETAIL["uneven"])
+
+
+def _is_field(edge: Edge, circle: Circle) -> bool:
+    """Whether an arc is long, and of a circle as large as a field of view."""
+    return circle.radius >= FIELD and np.ptp(edge.points[circle.on], axis=0).max() >= LONG * circle.radius
 
 
 def _edge(gray: np.ndarray, grown: Grown) -> Edge | None:
@@ -164,8 +166,9 @@ def _joined(drawn: np.ndarray) -> np.ndarray:
     return cv2.connectedComponents(cv2.dilate(drawn, np.ones((GAP, GAP), np.uint8)))[1]
 
 
-def _is_bare(figure: Figure, edge: Edge, grown: Grown) -> bool:
-    """Whether an edge is a few curves, which the region hugs, and beside which its sides have nothing in common."""
+def _is_bare(figure: Figure, edge: Edge, grown: Grown, most: float) -> bool:
+    """Whether an edge is a few curves, which the region hugs, beside which detail correlates by so much at most, and beyond which its sides
+    have nothing in common."""
     low = np.maximum(edge.places.min(axis=0) - int(AROUND), 0)
     high = np.minimum(edge.places.max(axis=0) + int(AROUND) + 1, figure.size[::-1])
     drawn = np.zeros((high - low)[::-1], np.uint8)
@@ -182,7 +185,7 @@ def _is_bare(figure: Figure, edge: Edge, grown: Grown) -> bool:
     here = grown.agreement
     shown = here.contrast[grown.mask] >= FLAT
     detail = here.detail[grown.mask][shown & (far > NEAR)]
-    if not len(detail) or np.median(detail) > BARE["detail"] or (far[shown] > BEYOND).mean() > BARE["beyond"]:
+    if not len(detail) or np.median(detail) > most or (far[shown] > BEYOND).mean() > BARE["beyond"]:
         return False
     seen = agreement.compared(figure.gray, figure.ignored, grown.matrix, (*low.tolist(), *high.tolist()))
     around = (distance >= BEYOND) & (distance <= AROUND) & seen.inside & (seen.contrast >= FLAT)

@@ -161,29 +161,3 @@ def test_a_smear_copied_by_half_of_itself_is_not_excused(quality: int) -> None:
     smear[50:130, SIDE + 40 : SIDE + 130] = smear[50:130, 40:130]
     found = finder.find(saved(np.clip(np.round(smear), 0, 255).astype(np.uint8), quality), MatchingConfig())
     assert found.pairs, [one.reason for one in found.rejected]
-
-
-def plate(seed: int) -> np.ndarray:
-    """(200, 200, 3) uint8, colonies on a round plate on white ground."""
-    rng = np.random.default_rng(seed)
-    pixels = np.full((SIDE, SIDE, 3), 255, np.uint8)
-    cv2.circle(pixels, (SIDE // 2, SIDE // 2), 92, (200, 160, 90), cv2.FILLED)
-    for angle, far in zip(rng.uniform(0, 2 * np.pi, 90), 85 * rng.uniform(0, 1, 90) ** 0.5, strict=True):
-        at = (round(SIDE / 2 + far * np.cos(angle)), round(SIDE / 2 + far * np.sin(angle)))
-        cv2.circle(pixels, at, int(rng.integers(2, 6)), (60, 40, 110), cv2.FILLED)
-    grain = rng.normal(0, 5, (SIDE, SIDE, 1)) * (pixels.min(axis=2, keepdims=True) < 255)
-    return np.clip(cv2.GaussianBlur(pixels, (0, 0), 1) + grain, 0, 255).astype(np.uint8)
-
-
-def lighter(pixels: np.ndarray) -> np.ndarray:
-    return np.round(255 * (pixels / 255.0) ** 0.7).astype(np.uint8)
-
-
-@QUALITIES
-def test_two_exposures_on_the_page_s_own_white_are_excused_and_a_lighter_copy_is_not(quality: int) -> None:
-    """No gutter is seen between white and white."""
-    own, other = plate(17), plate(18)
-    found = finder.find(saved(np.hstack([own, lighter(own)]), quality), MatchingConfig())
-    assert found.pairs == () and any("lighter or darker" in one.reason for one in found.rejected)
-    other[60:130, 60:130] = lighter(own)[60:130, 60:130]
-    assert pairs(saved(np.hstack([own, other]), quality)) > 0
