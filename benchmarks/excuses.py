@@ -149,12 +149,9 @@ def outlined(piece: np.ndarray, uneven: float, rng: np.random.Generator) -> np.n
     turn, radius = np.arctan2(y, x), 0.47 * min(height, width)
     waves = [np.cos(number * turn + rng.uniform(0, 2 * np.pi)) / number for number in (2, 3, 5)]
     off = np.hypot(x, y) - radius * (1 - uneven * (1 + sum(waves)))
-    shown = 1 / (1 + np.exp(np.clip(off / rng.uniform(0.4, 1.2), -50, 50)))[..., None]
-    kind = rng.choice(["white", "black", "ringed"])
-    pixels = piece * shown + (0 if kind == "black" else 250) * (1 - shown)
-    if kind == "ringed":
-        dark = 0.6 * np.exp(-((off / rng.uniform(2, 4)) ** 2))[..., None]
-        pixels = pixels * (1 - dark) + 90 * dark
+    soft, kind = rng.uniform(0.4, 1.2), rng.choice(["white", "black", "ringed"])
+    ring = rng.uniform(2, 4) if kind == "ringed" else 0.0
+    pixels = planting.cut_out(piece, off, 0 if kind == "black" else 250, soft, ring)
     grain = rng.normal(0, 0.7, (height, width, 1))
     return np.clip(np.round(pixels + grain), 0, 255).astype(np.uint8)
 

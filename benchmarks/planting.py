@@ -130,12 +130,28 @@ def likeness(pixels: np.ndarray, truth: np.ndarray, matrix: np.ndarray) -> float
     return float(np.corrcoef(values)[0, 1]) if (values.std(axis=1) > 0).all() else 0.0
 
 
+def saved(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> the same shape, as JPEG, colours at half the size."""
+    code = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def cut_out(pixels: np.ndarray, off: np.ndarray, ground: int, soft: float, ring: float) -> np.ndarray:
+    """(H, W, 3) and (H, W), px beyond an outline -> (H, W, 3), only what lies within; soft, ring: px, how the outline fades, and how wide
+    the dark ring along it is, 0 for none."""
+    shown = 1 / (1 + np.exp(np.clip(off / soft, -50, 50)))[..., None]
+    out = pixels * shown + ground * (1 - shown)
+    if not ring:
+        return out
+    dark = 0.6 * np.exp(-((off / ring) ** 2))[..., None]
+    return out * (1 - dark) + 90 * dark
+
+
 def treated(pixels: np.ndarray, treatment: str, rng: np.random.Generator) -> np.ndarray:
     """(H, W, 3) uint8 RGB and a name of TREATMENTS -> the same shape."""
     kind, _, value = treatment.partition(" ")
     if kind == "jpeg":
-        code = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(value)])[1]
-        return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])
+        return saved(pixels, int(value))
     if kind == "noise":
         noisy = pixels + rng.normal(0, float(value), (*pixels.shape[:2], 1)).astype(np.float32)
         return np.clip(np.round(noisy), 0, 255).astype(np.uint8)

@@ -59,10 +59,8 @@ def of(figure: Figure, found: Measured) -> str | None:
             return "the same place of another panel in another colour: two channels of one field"
         if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
             return "the same place of another panel, lighter or darker: two exposures of one field"
-    else:
-        strip, parts = _strip(figure, (first, second), found)
-        if _has_merge(figure, strip, parts, found.grown.matrix):
-            return "a shift by whole parts of a strip, one of which shows all of the other and more hues: a channel and its merge"
+    elif _is_beside_its_merge(figure, (first, second), found):
+        return "a shift by whole parts of a strip, one of which shows all of the other and more hues: a channel and its merge"
     if apart < OVERLAID["px"] and _is_overlay(figure, first, found):
         return "the same place of another panel that shows something else around it: drawn over both"
     if apart < OVERLAID["px"] and _is_annotated(figure, (first, second), found.grown.matrix):
@@ -175,27 +173,26 @@ Part = tuple[slice, slice]
 """Rows and columns of a strip."""
 
 
-def _strip(figure: Figure, panels: tuple[int, int], found: Measured) -> tuple[np.ndarray, list[Part]]:
-    """-> (4,) int64 x0 y0 x1 y1 of what holds both panels, and the parts of it, of a row, a column or a grid of equal ones, that a motion
-    by whole parts leads from: black beside black or without any gutters."""
+def _is_beside_its_merge(figure: Figure, panels: tuple[int, int], found: Measured) -> bool:
+    """Whether a motion leads by whole parts of what holds both panels, black beside black or without any gutters, and one of the parts is
+    a channel and what is moved there a merge that holds it, or the other way round."""
     boxes = figure.panels[list(panels)]
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
-    strip = np.concatenate([low, high])
+    parts = _strip(high - low, low, found)
+    if not parts or np.ptp(figure.pixels[low[1] : high[1] : 4, low[0] : high[0] : 4], axis=2).max() <= CHANNELS:
+        return False
+    *sides, seen = _brought(figure, np.tile([*low, *high], (2, 1)), found.grown.matrix)
+    return any(channels.is_merge(*(side[part] for side in sides), seen[part]) for part in parts)
+
+
+def _strip(size: np.ndarray, corner: np.ndarray, found: Measured) -> list[Part]:
+    """Width and height, and x0 y0 -> the parts of a row, a column or a grid of equal ones that a motion by whole parts leads from."""
     middle = np.argwhere(found.grown.mask)[:, ::-1].mean(axis=0) + found.grown.corner
     shift = motions.moved(found.grown.matrix, middle[None])[0] - middle
-    if not _is_upright(found) or (np.abs(shift) <= STRIP["off"] * (high - low)).all():
-        return strip, []
-    rows, columns = (_parts(high[axis] - low[axis], middle[axis] - low[axis], shift[axis]) for axis in (1, 0))
-    return strip, [part for part in product(rows, columns) if _is_panel(part)]
-
-
-def _has_merge(figure: Figure, strip: np.ndarray, parts: list[Part], matrix: np.ndarray) -> bool:
-    """Whether one of the parts is a channel and what is moved there a merge that holds it, or the other way round."""
-    x0, y0, x1, y1 = strip.tolist()
-    if not parts or np.ptp(figure.pixels[y0:y1:4, x0:x1:4], axis=2).max() <= CHANNELS:
-        return False
-    *sides, seen = _brought(figure, np.stack([strip, strip]), matrix)
-    return any(channels.is_merge(*(side[part] for side in sides), seen[part]) for part in parts)
+    if not _is_upright(found) or (np.abs(shift) <= STRIP["off"] * size).all():
+        return []
+    rows, columns = (_parts(size[axis], middle[axis] - corner[axis], shift[axis]) for axis in (1, 0))
+    return [part for part in product(rows, columns) if _is_panel(part)]
 
 
 def _parts(length: int, at: float, shift: float) -> Iterator[slice]:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from benchmarks import planting
 from benchmarks.planting import Planted, Texture, likeness, plant
 from forgery_rcnn import rle
 from forgery_rcnn.matching.pairs import Finding
@@ -33,6 +34,11 @@ def noise_texture(broad: float, seed: int, side: int = 400) -> np.ndarray:
     field = cv2.GaussianBlur(rng.standard_normal((side, side)), (0, 0), broad)
     grey = 128 + 40 * field / field.std() + rng.normal(0, 1.5, (side, side))
     return np.repeat(np.clip(np.round(grey), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def saved(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """(h, w, 3) uint8 as JPEG; 100 is lossless here."""
+    return pixels if quality == 100 else planting.saved(pixels, quality)
 
 
 def blot(seed: int) -> np.ndarray:

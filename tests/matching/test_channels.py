@@ -9,7 +9,7 @@ import pytest
 from forgery_rcnn.data.forge import furniture as drawing
 from forgery_rcnn.matching import channels, finder
 from forgery_rcnn.matching_config import MatchingConfig
-from tests.matching.planted import noise_texture
+from tests.matching.planted import noise_texture, saved
 
 SIDE, LEVELS = 200, 12.0
 EVERYWHERE = np.ones((SIDE, SIDE), bool)
@@ -47,14 +47,6 @@ def strip(*parts: np.ndarray, gap: int = 8, ground: int = 255) -> np.ndarray:
     rim = np.full((SIDE, gap, 3), ground, np.uint8)
     row = np.hstack([piece for part in parts for piece in (rim, part)] + [rim])
     return cv2.copyMakeBorder(row, gap, gap, 0, 0, cv2.BORDER_CONSTANT, value=(ground,) * 3)
-
-
-def saved(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """As JPEG, colours at half the size; 100 is lossless here."""
-    if quality == 100:
-        return pixels
-    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
 def pairs(pixels: np.ndarray) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from forgery_rcnn.matching import compression
 from forgery_rcnn.matching.pairs import gray_of
-from tests.matching.planted import noise_texture
+from tests.matching.planted import noise_texture, saved
 
 QUALITIES = (30, 50, 60, 70, 80, 90)
 
@@ -17,11 +17,6 @@ def scene(seed: int = 0, size: int = 320) -> np.ndarray:
     pixels = 60 + 0.5 * noise_texture(3, seed, size).astype(np.float32)
     pixels += np.random.default_rng(seed).normal(0, 2, pixels.shape)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
-
-
-def saved(pixels: np.ndarray, quality: int) -> np.ndarray:
-    code = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])
 
 
 @pytest.mark.parametrize("quality", QUALITIES)

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.planting import cut_out
 from forgery_rcnn.matching import finder, outlines
 from forgery_rcnn.matching.pairs import Finding
 from forgery_rcnn.matching_config import MatchingConfig
-from tests.matching.planted import noise_texture
+from tests.matching.planted import noise_texture, saved
 
 SIDE, RADIUS = 300, 132
 KINDS = {"white": (255, 0.0), "black": (0, 0.0), "ringed": (250, 3.0)}
@@ -28,21 +29,9 @@ def round_field(inside: np.ndarray, kind: str, uneven: float = 0.0) -> np.ndarra
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     turn = np.arctan2(y, x)
     off = np.hypot(x, y) - RADIUS * (1 - uneven * (1 + np.cos(2 * turn) + np.sin(3 * turn) / 2))
-    shown = 1 / (1 + np.exp(np.clip(off / 0.8, -50, 50)))[..., None]
-    pixels = inside * shown + ground * (1 - shown)
-    if ring:
-        dark = 0.6 * np.exp(-((off / ring) ** 2))[..., None]
-        pixels = pixels * (1 - dark) + 90 * dark
+    pixels = cut_out(inside, off, ground, 0.8, ring)
     pixels += np.random.default_rng(int(inside.sum()) % 1000).normal(0, 1, (SIDE, SIDE, 1))
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8)
-
-
-def saved(pixels: np.ndarray, quality: int) -> np.ndarray:
-    """As JPEG; 100 is lossless here."""
-    if quality == 100:
-        return pixels
-    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
 def turned(pixels: np.ndarray, degrees: float) -> np.ndarray:
