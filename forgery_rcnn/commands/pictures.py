@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -66,9 +66,7 @@ def _draw(job: Job, member: Member, fitted: Collection[str], out: Path, screen: 
     from forgery_rcnn.engine.precision import autocast
 
     trained_on = from_dict(DataConfig, member.meta.get("config", {}).get("data", {}))
-    data = trained_on
-    if job.root is not None:
-        data = replace(trained_on, root=job.root, layout="auto", masks=None, split_file=None)
+    data = trained_on if job.root is None else collection.elsewhere(trained_on, job.root)
     split = collection.open_checked(data, screen.bar).split
     chosen = splits.balanced(split.named(job.split), job.images)
     if not chosen:

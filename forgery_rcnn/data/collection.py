@@ -31,6 +31,13 @@ def root_of(config: DataConfig) -> Path:
     return config.root if config.root is not None else sample.build(sample.default_root())
 
 
+def elsewhere(config: DataConfig, root: Path | None) -> DataConfig:
+    """The same settings for another root; what only the own root has, a layout, masks and a split file, stays with that."""
+    own, asked = ((place or sample.default_root()).resolve() for place in (config.root, root))
+    moved = replace(config, root=root)
+    return moved if asked == own else replace(moved, layout="auto", masks=None, split_file=None)
+
+
 def open_checked(config: DataConfig, bar: BarMaker) -> Collection:
     """Scan, read every file, split: by config.split_file, by the root's own splits.csv, or by folds.
 

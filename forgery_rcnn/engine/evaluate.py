@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from forgery_rcnn.config import DataConfig, InferenceConfig, from_dict
-from forgery_rcnn.data import collection, kinds, masks, records, sample, splits
+from forgery_rcnn.data import collection, kinds, masks, records, splits
 from forgery_rcnn.data.augment import paint_boxes
 from forgery_rcnn.engine import held_out
 from forgery_rcnn.engine.distributed import device_of
@@ -135,11 +135,8 @@ def require_unknown(part: str, found: Ensemble, there: Part) -> None:
 
 
 def _read_as(member: Member, root: Path | None, skip_bad: bool) -> DataConfig:
-    """A member's data settings, for a root; what only its own root has, a layout, masks and a split file, stays with that."""
-    told = _trained_on(member)
-    own, asked = ((place or sample.default_root()).resolve() for place in (told.root, root))
-    data = replace(told, root=root, skip_bad=skip_bad, cue="none")
-    return data if asked == own else replace(data, layout="auto", masks=None, split_file=None)
+    """A member's data settings, for a root."""
+    return replace(collection.elsewhere(_trained_on(member), root), skip_bad=skip_bad, cue="none")
 
 
 def _trained_on(member: Member) -> DataConfig:
