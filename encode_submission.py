@@ -134,6 +134,7 @@ class Results:
 
 def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None, screen: Screen) -> int:
     """Predict, print, draw and write; one image at a time, so that memory does not follow the folder's size."""
+    from forgery_rcnn.data import images
     from forgery_rcnn.engine.precision import autocast
     from forgery_rcnn.engine.stopping import listening
 
@@ -150,6 +151,8 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
                     yield path.stem, _one(path, job, found, truth, done, screen)
                 except InputError as error:
                     done.problems.append(f"{error} (no row)")
+                except images.FAULTS as error:
+                    done.problems.append(f"{images.fault(path, error)} (no row)")
                 bar()
 
         layout.write(partial, answers(), settings)
@@ -262,8 +265,8 @@ def _finish(job: Job, written: Path, done: Results, rule: Decision | None, scree
         whether = formats.FORMATS[job.format].says == "whether"
         rows = [report.without_regions(row) for row in done.rows] if whether else done.rows
         found = report.summary(rows) | numbers.decided(rows, rule)
-        (out / "report.csv").write_text(report.to_csv(rows), encoding="utf-8")
-        (out / "report.json").write_text(report.to_json(found, rows), encoding="utf-8")
+        tables.save(out / "report.csv", report.to_csv(rows))
+        tables.save(out / "report.json", report.to_json(found, rows))
         for line in [*numbers.decision_lines(rows, rule), *(_calls(rows) if whether else report.lines(found))]:
             screen.say(line)
         screen.say(f"report: {out / 'report.csv'}, {out / 'report.json'}")

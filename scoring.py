@@ -23,7 +23,7 @@ from typing import Any, Literal
 from forgery_rcnn.cli import command, described, tyro  # first: it says what is not installed
 
 # isort: split
-from forgery_rcnn import compare, contracts, numbers, report, strata
+from forgery_rcnn import compare, contracts, numbers, report, strata, tables
 from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.decision import Decision
 from forgery_rcnn.errors import FileProblems, InputError, Problem, listed
@@ -228,8 +228,7 @@ def _write(job: Job, found: dict[str, Any], rows: Sequence[report.ImageRow]) -> 
     for text, asked, name in ((report.to_json(found, rows), job.json, "json"), (report.to_csv(rows), job.csv, "csv")):
         for path in (asked, folder and folder / f"report.{name}"):
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                tables.save(path, text)
                 print(f"written: {path}")
 
 

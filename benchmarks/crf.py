@@ -37,6 +37,11 @@ WAYS = {
     "smoother": Refine(method="smoother", spatial_at=0),
     "smoother scaled": Refine(method="smoother", spatial_at=1024),
 }
+if find_spec("pydensecrf"):
+    WAYS |= {
+        "pydensecrf2": Refine(method="pydensecrf2", spatial_at=0),
+        "pydensecrf2 scaled": Refine(method="pydensecrf2", spatial_at=1024),
+    }
 FINER = {256: [(10.0, 20), (5.0, 20), (3.3, 20), (2.5, 20)], 512: [(5.0, 20), (2.5, 20)]}
 """Nodes to a deviation tried at a side, on so many scenes; 10 is a node to each pixel: the Gaussian itself, cut at 2.5."""
 MISSING = "pydensecrf2 is not installed, so ours is not compared with it here (`pip install 'forgery_rcnn[crf]'`)."
@@ -158,7 +163,7 @@ def measured(count: int) -> str:
     by_way = [f"{way}: " + ", ".join(text for other, text in verdicts if other == way) for way in WAYS]
     about = (__doc__ or "").split("\n\n")[2].strip()
     where = f"{len(chosen_ones)} images of {name}; {platform.machine()}, Python {platform.python_version()}, OpenCV "
-    where += f"{cv2.__version__}. The field of the second table is solved by {crf.engine((1024, 1024))}."
+    where += f"{cv2.__version__}."
     parts = ["# Refinement of heat maps", about, where, "## Ours against pydensecrf2"]
     parts.append("\n".join(first) if find_spec("pydensecrf") else MISSING)
     parts += ["## What it does to the IoU", "\n".join(second), "verdict: " + "; ".join(by_way) + "."]

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from forgery_rcnn.errors import require
+
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures that are looked at
 EDGE = 0.01  # a fitted log T this near to the end of what is looked at has run away
 SURE = 1e-4  # scores nearer to 0 or 1 count as this near: one image scored 0 is no infinite evidence
@@ -80,12 +82,17 @@ def reliability(scores: np.ndarray, positive: np.ndarray, bins: int = 10) -> np.
     """(N,) scores 0..1, (N,) bool -> (B, 3) float64: mean score, share of positives, count; B <= bins, by score.
 
     Bins are equally wide, from 0 to 1; empty ones are left out. Equally full ones would put the few positives among many
-    proposals into one bin. (0, 3) for N = 0.
+    proposals into one bin. (0, 3) for N = 0. Raises InputError: a score that is none.
 
     >>> reliability(np.array([0.1, 0.3, 0.8, 1.0]), np.array([False, False, True, False]), 2).tolist()
     [[0.2, 0.0, 2.0], [0.9, 0.5, 2.0]]
     """
-    which = np.minimum((np.asarray(scores) * bins).astype(int), bins - 1)
+    scores = np.asarray(scores, np.float64)
+    odd = scores[~((scores >= 0) & (scores <= 1))]
+    require(
+        not len(odd), f"reliability: {len(odd)} scores are not within 0..1, the first is {odd[:1]}; give probabilities"
+    )
+    which = np.minimum((scores * bins).astype(int), bins - 1)
     count = np.bincount(which, minlength=bins)
     sums = [np.bincount(which, values, bins) for values in (scores, positive)]
     full = count > 0

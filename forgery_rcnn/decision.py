@@ -93,7 +93,10 @@ def _from(scores: np.ndarray, authentic: np.ndarray, share: float) -> float:
     ranked = np.sort(authentic)[::-1]
     last = ranked[math.floor(share * len(ranked) + 1e-9)]  # the highest that is not to be called
     above = scores[scores > last].min(initial=1.0)
-    return float(last + above) / 2 if above > last else NEVER
+    if above <= last:
+        return NEVER
+    middle = float(last + above) / 2
+    return middle if middle > last else float(above)  # of neighbours among floats there is none between
 
 
 def _below(scores: np.ndarray, forged: np.ndarray, share: float) -> float:

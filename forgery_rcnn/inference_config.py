@@ -43,8 +43,9 @@ class Tiling:
 class Refine:
     """Bringing the heat map in line with the image's edges. Off by default; `edarnn.py fit` shows whether it helps a model."""
 
-    method: Literal["none", "crf", "guided", "smoother"] = "none"
-    """crf: fully connected conditional random field; guided: guided filter; smoother: fast global smoother."""
+    method: Literal["none", "crf", "pydensecrf2", "guided", "smoother"] = "none"
+    """crf: fully connected conditional random field, pydensecrf2 the same by that package's lattice (`pip install '.[crf]'`;
+    the two differ); guided: guided filter; smoother: fast global smoother."""
     spatial: float = 10.0
     """How far pixels speak to each other, in pixels (one standard deviation; the guided filter's radius)."""
     spatial_at: int = 1024
@@ -53,7 +54,7 @@ class Refine:
     colour: float = 13.0
     """Levels (of 255) by which two pixels may differ and still speak to each other (one standard deviation)."""
     compat: float = 10.0
-    """crf: weight of the neighbours beside the model's own probability."""
+    """crf, pydensecrf2: weight of the neighbours beside the model's own probability."""
     iterations: int = 5
 
     def __post_init__(self) -> None:

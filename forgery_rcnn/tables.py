@@ -111,6 +111,12 @@ def write(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -
         _write(file, header, rows)
 
 
+def save(path: Path, told: str) -> None:
+    """Write a text file whole or not at all. Raises InputError when it cannot be written."""
+    with replacing(path) as temporary:
+        temporary.write_text(told, encoding="utf-8")
+
+
 def text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """The same as text."""
     file = io.StringIO()

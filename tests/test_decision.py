@@ -30,6 +30,9 @@ def test_thresholds_lie_half_way_between_scores() -> None:
     told = decision.of_scores(found, scores, forged)
     assert told.counts == {"authentic": (4, 1), "forged": (1, 4), "undecided": (0, 0)}
     assert told.false_alarms.value == told.missed.value == 0.2 and told.right["forged"].value == 0.8
+    beside = float(np.nextafter(0.2, 1))
+    found = decision.fit(*kinds([0.2] * 5, [beside] * 5), 0.0, 0.0)
+    assert found.said(0.2) != "forged" and found.said(beside) == "forged"  # nothing lies half way between these two
     found = decision.fit(*kinds([1.0] * 5, [1.0] * 5), 0.05, 0.1)
     assert found.forged_from == NEVER and found.said(1.0) == "undecided" and found.said(0.1) == "authentic"
 
@@ -122,3 +125,9 @@ def test_what_is_no_decision_is_refused(refused: Callable) -> None:
         decision.fit(*kinds([0.1] * 5, [0.9] * 5), 0.05, 1.0)
     with refused("no score to decide by"):
         decision.fit(*kinds([0.1] * 5, [math.nan] * 5), 0.05, 0.1)
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.2, math.nan])
+def test_what_is_no_score_is_refused(refused: Callable, score: float) -> None:
+    with refused("1 scores are not within 0..1", "give probabilities"):
+        calibration.reliability(np.array([0.5, score]), np.array([True, False]))

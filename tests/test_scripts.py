@@ -17,8 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
-from forgery_rcnn.config import DenseConfig, ModelConfig, to_dict
+from forgery_rcnn.config import DenseConfig, MatchingConfig, ModelConfig, to_dict
 from forgery_rcnn.instances import ANY_SIZE, Truth
+from forgery_rcnn.matching.pairs import Finding
 from forgery_rcnn.models import weights, zoo
 from forgery_rcnn.submission import one_mask
 from forgery_rcnn.submission.formats import FORMATS, Settings
@@ -251,6 +252,33 @@ def test_no_answer_at_all_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
     flags = ["--images", str(tmp_path / "images"), "--weights", "matcher", "--out", str(tmp_path / "out")]
     assert encode_submission.main(flags) == 2
     assert "none of the 1 images has an answer; the first: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "fault", [np.linalg.LinAlgError("SVD did not converge"), RuntimeError("out of\nmemory"), KeyError(7)]
+)
+def test_pixels_that_a_model_stumbles_over_cost_one_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    import encode_submission
+    from forgery_rcnn.matching import finder
+
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        Image.new("L", (40 + number, 40), 90).save(tmp_path / f"images/{number}.png")
+    sound = finder.find
+
+    def find(pixels: np.ndarray, config: MatchingConfig) -> Finding:
+        if pixels.shape[1] == 41:
+            raise fault
+        return sound(pixels, config)
+
+    monkeypatch.setattr(finder, "find", find)
+    flags = ["--images", str(tmp_path / "images"), "--weights", "matcher", "--out", str(tmp_path / "out")]
+    assert encode_submission.main(flags) == 1
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")]
+    assert "1.png: could not be examined" in said and type(fault).__name__ in said and said.endswith("(no row)")
+    assert [line[:2] for line in (tmp_path / "out/submission.csv").read_text().splitlines()[1:]] == ["0,", "2,"]
 
 
 def test_names_that_a_file_cannot_hold_cost_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,13 +28,13 @@ class Job:
     weights: str | None = None
     """A file, a run's folder, a name under weights/, an ensemble.json; default the shipped weights, else the latest run."""
     root: Path | None = None
-    """Data root; default that of the run."""
+    """Data root; default that of the run, else the built-in sample."""
     split: Literal["single", "few", "full", "validation", "all"] = "validation"
     """Part of the data, split as in the training."""
     images: int = 6
     """So many of them, half of them forged; forged ones first where there are too few others."""
     out: Path | None = None
-    """Default: the folder pictures/ beside the weights."""
+    """Default: the folder pictures/ beside the weights; out/pictures for shipped ones."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
 
@@ -48,10 +48,12 @@ def main(argv: list[str]) -> int:
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference import ensemble
+    from forgery_rcnn.models.weights import SHIPPED
 
     screen, device = Screen(sys.stdout), device_of(job.device)
     found = ensemble.load(job.weights and (job.weights,), BARE_PTH).to(device)
-    out = job.out or found.path.parent / "pictures"
+    beside = found.path.parent
+    out = job.out or (Path("out") if beside.resolve() == SHIPPED else beside) / "pictures"
     for number, member in enumerate(found.members, start=1):  # of several folds each has pictures of its own
         place = out if len(found.members) == 1 else out / f"{number}-{member.path.parent.name or member.path}"
         _draw(job, member, found.fitted, place, screen)
@@ -66,7 +68,11 @@ def _draw(job: Job, member: Member, fitted: Collection[str], out: Path, screen: 
     from forgery_rcnn.engine.precision import autocast
 
     trained_on = from_dict(DataConfig, member.meta.get("config", {}).get("data", {}))
-    data = trained_on if job.root is None else collection.elsewhere(trained_on, job.root)
+    root = job.root or trained_on.root
+    if job.root is None and root is not None and not root.is_dir():
+        screen.say(f"note: {root}, which the weights were trained on, is not here (--root): of the built-in sample")
+        root = None
+    data = collection.elsewhere(trained_on, root)
     split = collection.open_checked(data, screen.bar).split
     chosen = splits.balanced(split.named(job.split), job.images)
     if not chosen:

@@ -23,13 +23,15 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from forgery_rcnn.config import ModelConfig
-from forgery_rcnn.errors import InputError
+from forgery_rcnn.errors import InputError, printable
 from forgery_rcnn.instances import MAX_PIXELS
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # told by content; Pillow's EPS reader would start a program
 # What Pillow's plugins raise on damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error, MemoryError)
+# What odd pixels can make of arithmetic, or an image too large of memory: one file's trouble must not be the others'.
+FAULTS = (cv2.error, ArithmeticError, ValueError, LookupError, MemoryError, RuntimeError, np.linalg.LinAlgError)
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """The passes of an interlaced PNG: first column and row, step across and down."""
 _ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106  # EXIF and TIFF tags
@@ -54,6 +56,13 @@ def read(
     with _opened(path) as image:
         _load_whole(path, image)
         return _picture(path, image, alpha, levels)
+
+
+def fault(path: Path, error: Exception) -> str:
+    """One of FAULTS, met in a file's pixels, in a line."""
+    return printable(
+        f"{path}: could not be examined ({type(error).__name__}: {error}); save it anew, smaller if it is large", 300
+    )
 
 
 def header_size(path: Path) -> tuple[int, int]:

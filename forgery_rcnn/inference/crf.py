@@ -1,10 +1,10 @@
 """Fully connected conditional random field of two classes (Krähenbühl & Koltun, NIPS 2011), with one bilateral term.
 
 Every pixel speaks to every other with weight exp(-|dx|^2 / 2 spatial^2 - |dcolour|^2 / 2 colour^2), normalised on both
-sides, Potts compatibility, mean field. Two engines: `pydensecrf2` where it is installed (`pip install
-"forgery_rcnn[crf]"`), else the mean field below. It solves the field on nodes, squares of about spatial / 2.5 pixels,
+sides, Potts compatibility, mean field. `by_mean_field` solves the field on nodes, squares of about spatial / 2.5 pixels,
 with the Gaussian itself rather than a lattice's approximation, and carries the message to the pixels as a local linear
-function of their colour (guided upsampling; He & Sun, arXiv 1505.00996).
+function of their colour (guided upsampling; He & Sun, arXiv 1505.00996). `by_pydensecrf` asks the package of that name.
+Their masks differ (docs/results/crf.md), so neither ever stands in for the other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from importlib.util import find_spec
 import cv2
 import numpy as np
 
+from forgery_rcnn.errors import require
 from forgery_rcnn.inference_config import Refine
 
 CLIP = 1e-5  # no probability is nearer to 0 or 1: its logarithm must be finite
@@ -28,39 +29,9 @@ FIT_RADIUS, FIT_EPS = 2, 0.1  # of the linear fit: nodes, and (colour deviations
 Weights = list[tuple[tuple[slice, slice], tuple[slice, slice], np.ndarray]]
 
 
-def engine(size: tuple[int, int]) -> str:
-    """(height, width) -> who solves an image of this size: "pydensecrf2" or "mean field"."""
-    installed = find_spec("pydensecrf") is not None
-    return "pydensecrf2" if installed and size[0] * size[1] <= LARGEST else "mean field"
-
-
-def refined(heatmap: np.ndarray, pixels: np.ndarray, config: Refine) -> np.ndarray:
-    """(H, W) float32 in 0..1, (H, W, 3) uint8 -> (H, W) float32, the field's probability of forged. `config.spatial` is
-    in pixels of this image."""
-    solve = by_pydensecrf if engine(heatmap.shape) == "pydensecrf2" else by_mean_field
-    return solve(heatmap, pixels, config)
-
-
-def by_pydensecrf(heatmap: np.ndarray, pixels: np.ndarray, config: Refine) -> np.ndarray:
-    """As `refined`, by the permutohedral lattice of pydensecrf2."""
-    from pydensecrf.densecrf import DenseCRF2D
-
-    height, width = heatmap.shape
-    forged = _clipped(heatmap)
-    unary = -np.log(np.stack([1 - forged, forged]).reshape(2, -1))
-    field = DenseCRF2D(width, height, 2)
-    field.setUnaryEnergy(np.ascontiguousarray(unary, np.float32))
-    field.addPairwiseBilateral(
-        sxy=(config.spatial,) * 2,
-        srgb=(config.colour,) * 3,
-        rgbim=np.ascontiguousarray(pixels),
-        compat=config.compat,
-    )
-    return np.array(field.inference(config.iterations), np.float32)[1].reshape(height, width)
-
-
 def by_mean_field(heatmap: np.ndarray, pixels: np.ndarray, config: Refine, per_sigma: float = PER_SIGMA) -> np.ndarray:
-    """As `refined`, by the mean field with so many nodes to a spatial deviation; tile by tile, so that memory is bounded."""
+    """(H, W) float32 in 0..1, (H, W, 3) uint8 -> (H, W) float32, the field's probability of forged; `config.spatial` is in
+    pixels of this image. per_sigma: nodes to a spatial deviation. Tile by tile, so that memory is bounded."""
     step = max(1, round(config.spatial / per_sigma))
     side = max(1, min(TILE_NODES, TILE_PIXELS // step)) * step
     margin = int(np.ceil(MARGIN * config.spatial / step)) * step
@@ -74,6 +45,30 @@ def by_mean_field(heatmap: np.ndarray, pixels: np.ndarray, config: Refine, per_s
             logit = _logit(heatmap[inner]) + np.float32(config.compat) * message
             found[inner] = _squash(logit) * np.float32(0.5) + np.float32(0.5)
     return found
+
+
+def by_pydensecrf(heatmap: np.ndarray, pixels: np.ndarray, config: Refine) -> np.ndarray:
+    """As `by_mean_field`, by the permutohedral lattice of pydensecrf2. Raises InputError: not installed, image too large."""
+    height, width = heatmap.shape
+    fix = "use --inference.refine.method crf"
+    require(find_spec("pydensecrf") is not None, f"pydensecrf2 is not installed: pip install '.[crf]', or {fix}")
+    from pydensecrf.densecrf import DenseCRF2D
+
+    require(
+        height * width <= LARGEST,
+        f"pydensecrf2: {width} x {height} px need more than {LARGEST * 60 / 1e9:.1f} GB; {fix}",
+    )
+    forged = _clipped(heatmap)
+    unary = -np.log(np.stack([1 - forged, forged]).reshape(2, -1))
+    field = DenseCRF2D(width, height, 2)
+    field.setUnaryEnergy(np.ascontiguousarray(unary, np.float32))
+    field.addPairwiseBilateral(
+        sxy=(config.spatial,) * 2,
+        srgb=(config.colour,) * 3,
+        rgbim=np.ascontiguousarray(pixels),
+        compat=config.compat,
+    )
+    return np.array(field.inference(config.iterations), np.float32)[1].reshape(height, width)
 
 
 def _message(

@@ -25,7 +25,7 @@ class TilingOver:
 class RefineOver:
     """In place of the stored refinement."""
 
-    method: Literal["none", "crf", "guided", "smoother"] | None = None
+    method: Literal["none", "crf", "pydensecrf2", "guided", "smoother"] | None = None
     spatial: float | None = None
     spatial_at: int | None = None
     colour: float | None = None

@@ -22,10 +22,11 @@ def refined(heatmap: np.ndarray, pixels: np.ndarray, config: Refine) -> np.ndarr
     if config.method == "none":
         return heatmap
     scale = spatial(heatmap.shape, config)
-    if config.method == "crf":
+    if config.method in ("crf", "pydensecrf2"):
         from forgery_rcnn.inference import crf
 
-        found = crf.refined(heatmap, pixels, replace(config, spatial=scale))
+        solve = crf.by_mean_field if config.method == "crf" else crf.by_pydensecrf
+        found = solve(heatmap, pixels, replace(config, spatial=scale))
     else:
         found = _shrunk(heatmap, pixels, scale, config.colour, FILTERS[config.method])
     return np.clip(found, 0, 1, out=found)

@@ -7,10 +7,14 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import PIL
+import scipy
 
 from forgery_rcnn import rle, tables
 from forgery_rcnn.data import images
@@ -61,13 +65,23 @@ def examine(path: Path, name: str, config: MatchingConfig, per_panel: int, finde
 
 
 def key(path: Path, config: MatchingConfig, per_panel: int) -> str:
-    """Names what is kept of a file: its content, the settings, and the code that looked. Raises OSError: not to be read."""
+    """Names what is kept of a file: its content, the settings, and the code and libraries that looked. Raises OSError: not to be read."""
     digest = hashlib.sha256(json.dumps([asdict(config), per_panel]).encode())
-    for source in sorted(one for one in Path(__file__).parent.iterdir() if one.suffix in (".py", ".json")):
-        digest.update(source.read_bytes())
+    digest.update(_code())
     with open(path, "rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:32]
+
+
+@lru_cache
+def _code() -> bytes:
+    """Digest of what looks at a file: the reader, this package, the libraries' versions."""
+    own = Path(__file__).parent
+    read = (own.parent / "rle.py", own.parent / "data" / "images.py")
+    digest = hashlib.sha256(repr([np.__version__, cv2.__version__, scipy.__version__, PIL.__version__]).encode())
+    for source in sorted((*read, *(one for one in own.iterdir() if one.suffix in (".py", ".json")))):
+        digest.update(source.read_bytes())
+    return digest.digest()
 
 
 def save(found: Examined, path: Path) -> None:

@@ -10,7 +10,6 @@ from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from forgery_rcnn import tables
@@ -26,8 +25,6 @@ FEATURES, FEWEST, MOST = 600_000, 150, 800  # in the library at most, and of a p
 VERIFIER: between.Verifier = finder.verified
 PICTURES, REPORT = "pictures", "pairs.json"  # of a report, in its folder
 DECODED = 4  # files that are held in memory at once
-# What damaged or odd pixels can make of arithmetic: one file's trouble must not be the others'.
-FAULTS = (cv2.error, ArithmeticError, ValueError, LookupError, MemoryError, np.linalg.LinAlgError)
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,8 @@ def _one(task: Task, path: Path) -> Examined | str:
         return printable(str(error), 500)
     except OSError as error:
         return f"{path}: {error.strerror or error}"
-    except FAULTS as error:
-        return printable(f"{path}: could not be examined ({type(error).__name__}: {error}); save it anew", 300)
+    except images.FAULTS as error:
+        return images.fault(path, error)
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ def _verified(sides: Sides, config: MatchingConfig, opened: Callable[[str], Figu
     except (
         InputError,
         OSError,
-        *FAULTS,
+        *images.FAULTS,
     ) as error:  # taken away since it was read, or too large to lie beside the other
         names = " and ".join(file.name for file in sides.files)
         reason = (str(error).splitlines() or [type(error).__name__])[0]

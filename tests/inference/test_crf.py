@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from forgery_rcnn.config import Refine
-from forgery_rcnn.inference import crf
+from forgery_rcnn.inference import crf, refine
 
 
 def dense(forged: np.ndarray, pixels: np.ndarray, config: Refine) -> np.ndarray:
@@ -115,18 +116,23 @@ def test_sure_maps_stay_and_nothing_is_undefined(size: tuple[int, int], spatial:
         assert np.isfinite(found).all() and found.min() >= 0 and found.max() <= 1
 
 
-def test_a_small_image_without_the_extra_is_solved_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crf, "find_spec", lambda name: None)
-    assert crf.engine((64, 64)) == "mean field"
+def test_the_package_is_asked_by_name_and_never_stands_in(refused: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     _, heat, pixels = scene(24)
-    config = Refine(method="crf", spatial=3, spatial_at=0)
-    assert np.array_equal(crf.refined(heat, pixels, config), crf.by_mean_field(heat, pixels, config))
+    ours, theirs = (Refine(method=name, spatial=3, spatial_at=0) for name in ("crf", "pydensecrf2"))
+    for there in (None, object()):
+        monkeypatch.setattr(crf, "find_spec", lambda name, there=there: there)
+        assert np.array_equal(refine.refined(heat, pixels, ours), crf.by_mean_field(heat, pixels, ours))
+    monkeypatch.setattr(crf, "find_spec", lambda name: None)
+    with refused("pydensecrf2 is not installed: pip install '.[crf]', or use --inference.refine.method crf"):
+        refine.refined(heat, pixels, theirs)
 
 
-def test_with_the_extra_a_huge_image_is_still_solved_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crf, "find_spec", lambda name: object())
-    assert crf.engine((2048, 2048)) == "pydensecrf2"
-    assert crf.engine((2048, 2049)) == "mean field"
+@pytest.mark.skipif(find_spec("pydensecrf") is None, reason="pydensecrf2 is an extra: pip install 'forgery_rcnn[crf]'")
+def test_pydensecrf2_refuses_what_needs_too_much_memory(refused: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crf, "LARGEST", 24 * 24 - 1)
+    _, heat, pixels = scene(24)
+    with refused("pydensecrf2: 24 x 24 px need more than"):
+        crf.by_pydensecrf(heat, pixels, Refine(method="pydensecrf2"))
 
 
 @pytest.mark.skipif(find_spec("pydensecrf") is None, reason="pydensecrf2 is an extra: pip install 'forgery_rcnn[crf]'")

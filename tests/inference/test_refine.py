@@ -113,4 +113,4 @@ def test_a_far_reach_is_filtered_on_a_smaller_copy(monkeypatch: pytest.MonkeyPat
 def test_crf_is_the_field() -> None:
     heat, pixels = edge()
     config = Refine(method="crf", spatial_at=0)
-    assert np.allclose(refine.refined(heat, pixels, config), crf.refined(heat, pixels, config), atol=1e-6)
+    assert np.allclose(refine.refined(heat, pixels, config), crf.by_mean_field(heat, pixels, config), atol=1e-6)

@@ -29,3 +29,25 @@ def test_a_coarsely_compressed_file_is_noted(tmp_path: Path, quality: int, noted
     notes = examined.examine(tmp_path / "a.jpg", "a.jpg", MatchingConfig(), 10, nothing).notes
     told = [int(number) for note in notes for number in re.findall(r"JPEG of quality (\d+) or so", note)]
     assert told == pytest.approx([quality] * noted, abs=2)
+
+
+def test_what_is_kept_belongs_to_the_content_the_settings_the_code_and_the_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = tmp_path / "a.png", tmp_path / "b.png"
+    one.write_bytes(b"1")
+    other.write_bytes(b"2")
+
+    def key(path: Path = one, config: MatchingConfig | None = None, per_panel: int = 10) -> str:
+        examined._code.cache_clear()
+        return examined.key(path, config or MatchingConfig(), per_panel)
+
+    assert key() == key()
+    told = {key(), key(other), key(config=MatchingConfig(min_score=0.9)), key(per_panel=11)}
+    monkeypatch.setattr(examined.cv2, "__version__", "9.9")
+    told.add(key())
+    monkeypatch.setattr(Path, "read_bytes", lambda path: path.name.encode())
+    told.add(key())
+    assert len(told) == 6
+    monkeypatch.undo()
+    examined._code.cache_clear()
