@@ -27,7 +27,7 @@ from forgery_rcnn import decision, metrics, numbers, report, rle, tables
 from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.config import BARE_PTH, DataConfig, ModelConfig
 from forgery_rcnn.decision import Decision
-from forgery_rcnn.errors import InputError
+from forgery_rcnn.errors import InputError, printable
 from forgery_rcnn.inference.overrides import InferenceOver
 from forgery_rcnn.instances import Answer, Instances, Truth
 from forgery_rcnn.submission import formats
@@ -63,7 +63,7 @@ class Job:
     """What to predict, with what, and where to."""
 
     images: Path | None = None
-    """Folder of images; default the built-in sample's test images."""
+    """Folder of images, those in folders below it left out; default the built-in sample's test images."""
     masks: Path | None = None
     """Their truth: a folder of STEM.npy (or STEM.png) masks, or a solution CSV; an image without mask, or with a black one, is
     authentic."""
@@ -103,7 +103,11 @@ def main(argv: list[str] | None = None) -> int:
     if folder is None:
         root = collection.root_of(DataConfig())
         folder, source = root / "test_images", source or root / sample.SOLUTION
-    files = records.image_files(folder)
+    files, overlays = records.image_files(folder), job.out / "overlays"
+    if job.overlays and overlays.exists() and overlays.samefile(folder):
+        raise InputError(
+            f"--images {folder}: the overlays of --out {job.out} would be drawn over it; use another --out, or --overlays 0"
+        )
     found = ensemble.load(job.weights, job.model, job.rule)
     job.inference.check(found.gives)
     found = found.over(job.inference.over).to(device_of(job.device))
@@ -113,8 +117,19 @@ def main(argv: list[str] | None = None) -> int:
             f"{found.path}: says whether an image is forged, not where; use --format mediaeval_a, or weights of another recipe"
         )
     screen.say(f"{len(files)} images of {folder}, weights {found.path}")
+    for note in _passed_over(folder, job.out):
+        screen.say(f"note: {note}")
     truth = truths.reader(source, files) if source is not None else None
     return _predict(job, files, found, truth, screen)
+
+
+def _passed_over(folder: Path, out: Path) -> list[str]:
+    """What in the folder is not looked at."""
+    from forgery_rcnn.data.layouts import folders
+
+    below, other = folders.count_below(folder, (out, out / "overlays")), folders.left_out(folder.iterdir())
+    said = f"{below} images in folders below {folder} are not looked at; name such a folder by --images"
+    return [said] * bool(below) + [other] * bool(other)
 
 
 @dataclass
@@ -150,7 +165,7 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
                 try:
                     yield path.stem, _one(path, job, found, truth, done, screen)
                 except InputError as error:
-                    done.problems.append(f"{error} (no row)")
+                    done.problems.append(f"{printable(str(error), 500)} (no row)")
                 except images.FAULTS as error:
                     done.problems.append(f"{images.fault(path, error)} (no row)")
                 bar()
@@ -158,6 +173,8 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
         layout.write(partial, answers(), settings)
     if not done.images and done.problems:
         _let_go(partial)
+        for line in done.problems:
+            screen.say(f"error: {line}")
         raise InputError(f"none of the {len(files)} images has an answer; the first: {done.problems[0]}")
     if not stop:
         partial.replace(target)
@@ -190,7 +207,10 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
     from forgery_rcnn.inference import pipeline
 
     formats.FORMATS[job.format].checked(path.stem)
-    pixels = images.read(path).pixels
+    picture, case, name = images.read(path), printable(path.stem), printable(path.name)
+    for note in picture.unseen:
+        screen.say(f"note: {name}: {note}")
+    pixels = picture.pixels
     prediction = found.predict(pixels)
     answer = pipeline.answer(prediction)
     if job.format == "mediaeval_b" and found.gives == "instances" and answer.instances is not None:
@@ -200,9 +220,8 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
     done.images += 1
     done.flagged += said.instances is not None
     if tables.safe(path.stem) != path.stem:
-        screen.say(
-            f"note: {path.name}: the file writes this case id as {tables.safe(path.stem)}; rename the image to submit it"
-        )
+        written = printable(str(tables.safe(path.stem)))
+        screen.say(f"note: {name}: the file writes this case id as {written}; rename the image to submit it")
     _decide(path.stem, found.decision, answer, done)
     known = Known()
     if found.fitted and held_out.digest(pixels) in found.fitted:
@@ -212,11 +231,14 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
             known = Known(truth(path, pixels.shape[:2]), "known")
             done.rows.append(report.image_row(path.stem, said, Truth(pixels.shape[:2], known.instances)))
         except InputError as error:
-            done.problems.append(f"{error} (not scored)")
-    screen.say(_line(path.stem, prediction, known) + (f" | {done.decisions[-1][1]}" if found.decision else ""))
+            done.problems.append(f"{printable(str(error), 500)} (not scored)")
+    screen.say(_line(case, prediction, known) + (f" | {done.decisions[-1][1]}" if found.decision else ""))
+    overlay = job.out / "overlays" / f"{path.stem}.png"
     if done.drawn < job.overlays and (known or answer.instances):
-        _draw(job.out / "overlays" / f"{path.stem}.png", pixels, known, prediction)
+        _draw(overlay, pixels, known, prediction)
         done.drawn += 1
+    elif overlay.is_file() and not overlay.samefile(path):  # of an earlier run, which may have said otherwise
+        overlay.unlink()
     return answer
 
 

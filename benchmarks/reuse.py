@@ -173,7 +173,7 @@ def verified(panels: Panels, candidate: Candidate) -> bool:
     """Whether a candidate passes."""
     figures = panels.figure(candidate.first), panels.figure(candidate.second)
     canvas = between.joined(figures, np.stack([figure.panels[0] for figure in figures]))
-    return bool(between.verified(canvas, candidate, MatchingConfig(), folder.VERIFIER))
+    return bool(between.verified(canvas, candidate, MatchingConfig(), folder.VERIFIER).pairs)
 
 
 def exponent(sizes: list[int], values: list[float]) -> float:

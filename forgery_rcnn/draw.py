@@ -120,7 +120,10 @@ def outline(ax: Axes, instances: Instances, colour: str, style: str) -> None:
 
 def _outline(ax: Axes, borders: Sequence[Curve], colour: str, style: str) -> None:
     for border in borders:
-        line = PathCollection([border], facecolors="none", edgecolors=colour, linewidths=1.4, linestyles=style)
+        line = PathCollection(
+            [border], facecolors="none", edgecolors=colour, linewidths=1.4, linestyles=style, zorder=3
+        )
+        line.set_clip_on(False)  # along the image's own border half of it lies outside
         ax.add_collection(line, autolim=False)
 
 

@@ -18,6 +18,7 @@ from forgery_rcnn.instances import Instances
 # Told apart by those who see few colours too (Okabe & Ito 2008), and by number; black would be lost on blots.
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 THREADS = 5  # thin lines per pair beside the thick one
+SAMPLED = 2000  # pixels of a region that its lines may start from
 MOST = 12  # pairs in one picture
 LINE = 0.19  # inches that a line of text below a picture takes
 
@@ -98,9 +99,11 @@ def _joined(axes: tuple[Axes, Axes], ends: tuple[np.ndarray, np.ndarray], shade:
 
 def _corresponding(tie: Tie, size: tuple[int, int]) -> list[tuple[np.ndarray, np.ndarray]]:
     """-> places of the first region, x y, and where they are in the second: one in its middle, then THREADS around it."""
-    height = size[0]
-    x, top = np.divmod(tie.first[:, 0], height)  # starts of runs; a run's middle is as good a place as any other
-    points = np.stack([x, np.minimum(top + tie.first[:, 1] // 2, height - 1)], axis=1).astype(np.float64)
+    lengths = tie.first[:, 1]
+    picked = np.linspace(0, int(lengths.sum()) - 1, min(int(lengths.sum()), SAMPLED)).astype(np.int64)
+    run = np.searchsorted(np.cumsum(lengths), picked, side="right")  # which may reach over many columns
+    index = tie.first[run, 0] + picked - (np.cumsum(lengths) - lengths)[run]
+    points = np.stack(np.divmod(index, size[0]), axis=1).astype(np.float64)
     middle = points[np.argmin(np.square(points - points.mean(axis=0)).sum(axis=1))]
     angles = 2 * np.pi * np.arange(THREADS) / THREADS
     far = [points[np.argmax(points @ [np.cos(angle), np.sin(angle)])] for angle in angles]

@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,3 +147,16 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def require_writable(path: Path) -> None:
+    """Make the folder of `path`. Raises InputError where it cannot be made, or `path` not be written: before hours of work."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+    else:
+        reason = "it is a folder" if path.is_dir() else ""
+    if reason:
+        raise InputError(f"{path}: cannot be written ({reason}); choose a place that can be")

@@ -28,6 +28,15 @@ def rendered(figure: Figure) -> None:
     FigureCanvasAgg(figure).draw()
 
 
+def test_a_region_without_a_gap_is_joined_from_its_middle() -> None:
+    """Its columns are one run."""
+    whole = rle.runs_of(np.ones(SIZE, bool), SIZE)
+    assert len(whole) == 1
+    (middle, moved), *threads = draw_links._corresponding(Tie(1, whole, whole, np.eye(2, 3), "", "none"), SIZE)
+    assert middle == pytest.approx([SIZE[1] / 2, SIZE[0] / 2], abs=2) and np.array_equal(middle, moved)
+    assert np.ptp([start for start, _ in threads], axis=0).min() > SIZE[0] / 2
+
+
 def test_within_an_image_both_regions_are_on_the_same_axes() -> None:
     figure = draw_links.within(np.zeros((*SIZE, 3), np.uint8), [tie()], "a case")
     bare, marked = figure.axes

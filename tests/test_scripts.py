@@ -244,14 +244,101 @@ def test_a_bad_image_in_a_folder_is_named_and_the_rest_is_predicted(
     assert len((tmp_path / "out/submission.csv").read_text().splitlines()) == 6
 
 
-def test_no_answer_at_all_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+Predict = Callable[..., tuple[int, list[str], str]]
+
+
+@pytest.fixture
+def predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Predict:
+    """predict("--overlays", 0) -> exit status, lines and errors of the twin finder on images/, into out/; a grey image is there."""
     import encode_submission
 
     (tmp_path / "images").mkdir()
-    (tmp_path / "images/1.png").write_text("not an image")
-    flags = ["--images", str(tmp_path / "images"), "--weights", "matcher", "--out", str(tmp_path / "out")]
-    assert encode_submission.main(flags) == 2
-    assert "none of the 1 images has an answer; the first: " in capsys.readouterr().err
+    Image.new("L", (40, 40), 90).save(tmp_path / "images/grey.png")
+
+    def predicted(*flags: object) -> tuple[int, list[str], str]:
+        common = ["--images", tmp_path / "images", "--weights", "matcher", "--out", tmp_path / "out"]
+        status = encode_submission.main([str(flag) for flag in (*common, *flags)])
+        printed, errors = capsys.readouterr()
+        return status, printed.splitlines(), errors
+
+    return predicted
+
+
+def notes(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("note: ")]
+
+
+def test_no_answer_at_all_names_every_file(predict: Predict, tmp_path: Path) -> None:
+    for name in ("grey", "other"):
+        (tmp_path / f"images/{name}.png").write_text("not an image")
+    status, lines, errors = predict()
+    assert status == 2 and not (tmp_path / "out/submission.csv").exists()
+    assert "none of the 2 images has an answer; the first: " in errors and errors.count("\n") == 1
+    said = [line for line in lines if line.startswith("error: ")]
+    assert len(said) == 2 and "grey.png: not an image" in said[0] and "other.png: not an image" in said[1]
+
+
+def test_what_in_the_folder_is_not_looked_at_is_said_once(predict: Predict, tmp_path: Path) -> None:
+    images, grey = tmp_path / "images", tmp_path / "images/grey.png"
+    assert notes(predict()[1]) == []
+    for name in ("more/1.png", "more/deep/2.PNG", ".hidden/3.png", "more/.4.png", "out/5.png", "overlays/6.png"):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(grey, images / name)
+    for name in ("a.svg", "b.PDF", "c.pdf", ".d.pdf", "notes.txt", "more/e.pdf"):
+        (images / name).touch()
+    for out, below in (("images/out", 3), ("images", 3), ("out", 4)):
+        status, lines, _ = predict("--out", tmp_path / out)
+        assert status == 0 and notes(lines) == [
+            f"note: {below} images in folders below {images} are not looked at; name such a folder by --images",
+            "note: left out, not read as images: 2 .pdf, 1 .svg",
+        ]
+
+
+def test_what_in_a_file_is_not_seen_is_said(predict: Predict, tmp_path: Path) -> None:
+    frames = [Image.new("RGBA", (40, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "images/two.tif", save_all=True, append_images=frames[1:])
+    Image.fromarray(np.arange(1600, dtype=np.uint16).reshape(40, 40) % 512).save(tmp_path / "images/dark.png")
+    status, lines, _ = predict()
+    assert status == 0 and notes(lines) == [
+        "note: dark.png: levels up to 511 of 65535: seen nearly black; spread them before saving",
+        "note: two.tif: first of 2 frames",
+    ]
+
+
+def test_overlays_are_not_drawn_over_the_images(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "images").rename(tmp_path / "out/overlays")
+    (tmp_path / "images").symlink_to(tmp_path / "out/overlays")
+    before = (tmp_path / "images/grey.png").read_bytes()
+    status, lines, errors = predict()
+    assert (status, lines) == (2, []) and errors.count("\n") == 1
+    assert "would be drawn over it; use another --out, or --overlays 0" in errors
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["overlays"]
+    assert predict("--overlays", 0)[0] == 0 and (tmp_path / "images/grey.png").read_bytes() == before
+
+
+def test_an_earlier_overlay_of_an_image_without_regions_goes(predict: Predict, tmp_path: Path) -> None:
+    (tmp_path / "out/overlays").mkdir(parents=True)
+    for name in ("grey", "other"):
+        (tmp_path / f"out/overlays/{name}.png").touch()
+    assert predict()[0] == 0
+    assert [path.name for path in (tmp_path / "out/overlays").iterdir()] == ["other.png"]
+
+
+def test_a_name_with_a_line_break_stays_in_its_line(predict: Predict, tmp_path: Path) -> None:
+    shutil.copyfile(tmp_path / "images/grey.png", tmp_path / "images/=a\nb.png")
+    (tmp_path / "images/c\nd.png").write_text("not an image")
+    status, lines, _ = predict()
+    assert status == 1
+    assert any(line.startswith("'=a\\nb': scores none") for line in lines)
+    assert not any(line.startswith(("b", "d")) for line in lines)
+    assert any(line.startswith("error: ") and "c\\nd.png: not an image" in line for line in lines)
+
+
+def test_a_file_in_the_place_of_the_folder(predict: Predict, tmp_path: Path) -> None:
+    status, _, errors = predict("--images", tmp_path / "images/grey.png")
+    assert status == 2
+    assert f"grey.png: a file, not a folder; pass the folder that it is in, {tmp_path}/images" in errors
 
 
 @pytest.mark.parametrize(

@@ -90,16 +90,16 @@ class Job:
 def main(argv: list[str]) -> int:
     """Returns 0 when the table is written."""
     job = tyro.cli(Job, args=argv, prog="edarnn.py compare", description=described(__doc__))
+    from forgery_rcnn import tables
     from forgery_rcnn.data import collection
     from forgery_rcnn.engine import rivals
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
-    from forgery_rcnn.models import whole
 
     screen = Screen(sys.stdout)
     page = job.record or job.out / "compare.md"
     device_of(job.device)  # each system asks again; a wrong one is told before the data are read
-    whole.require_writable(page)
+    tables.require_writable(page)
     data = collection.open_checked(job.data, screen.bar)
     results = []
     for name in job.systems:
@@ -109,7 +109,7 @@ def main(argv: list[str]) -> int:
     for line in rivals.lines(results):
         screen.say(line)
     screen.say(f"verdict: {_verdict(data, results)}")
-    page.write_text(_page(job, data, results, argv), encoding="utf-8")
+    tables.save(page, _page(job, data, results, argv))
     screen.say(f"written: {page}")
     return 0
 

@@ -75,18 +75,19 @@ class Job:
 def main(argv: list[str]) -> int:
     """Returns 0 when the fusion is written. Interrupted, it has written nothing."""
     job = tyro.cli(Job, args=argv, prog="edarnn.py fusion", description=described(__doc__))
+    from forgery_rcnn import tables
     from forgery_rcnn.engine import deciding, evaluate, fitting, fusing, held_out
     from forgery_rcnn.engine.distributed import device_of
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.inference import ensemble
-    from forgery_rcnn.models import weights, whole
+    from forgery_rcnn.models import weights
 
     screen, device = Screen(sys.stdout), device_of(job.device)
     # Not the default of prediction, which may be a fusion itself.
     found = ensemble.load(job.weights or (str(weights.resolve(None)),), BARE_PTH)
     _check(found)
     target = (job.out or _default_out(found.path)) / ensemble.FILE
-    whole.require_writable(target)
+    tables.require_writable(target)
     there = evaluate.opened(found, job.data.root, job.data.skip_bad, job.split, screen)
     evaluate.require_unknown(job.split, found, there)
     found.to(device)

@@ -45,6 +45,11 @@ class Picture:
     mode: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Those notes that tell what of the file is not seen; the others are everyday."""
+        return tuple(note for note in self.notes if note.startswith(("first of ", "levels up to ")))
+
 
 def read(
     path: Path, alpha: Literal["over_white", "ignored"] = "over_white", levels: Literal["full", "seen"] = "full"
@@ -87,6 +92,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path}: not an image that can be read; save it as PNG, JPEG or 8/16-bit TIFF") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path}: more than {MAX_PIXELS:,} pixels; cut it into smaller files") from None
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); change its permissions") from None
     except DAMAGED as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: damaged or truncated image ({reason}); fetch it again") from None
@@ -145,8 +152,8 @@ def _picture(
         values = np.asarray(image)
         if mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
             values = 65535 - values  # a TIFF whose white is zero: Pillow turns it round for 8 bits only
-        grey, note = _eight_bit(path, values) if levels == "full" else _seen(values)
-        notes.append(note)
+        grey, decided = _eight_bit(path, values) if levels == "full" else _seen(values)
+        notes += decided
         pixels = np.repeat(grey[:, :, None], 3, axis=2)
     elif alpha == "over_white" and ("transparency" in image.info or image.has_transparency_data):
         notes.append("alpha over white")
@@ -167,25 +174,29 @@ def _picture(
     return Picture(pixels, mode, tuple(notes))
 
 
-def _eight_bit(path: Path, values: np.ndarray) -> tuple[np.ndarray, str]:
-    """(H, W) 16-bit, 32-bit or float grey -> (H, W) uint8 and the note that says how."""
+def _eight_bit(path: Path, values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """(H, W) 16-bit, 32-bit or float grey -> (H, W) uint8 and the notes that say how."""
     if values.dtype.kind == "f":
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 255:
             raise InputError(f"{path}: float pixels outside 0..255 or not finite; save it as an 8- or 16-bit image")
         scale = 255.0 if values.max() <= 1 else 1.0
-        return np.rint(values * scale).astype(np.uint8), f"float x{scale:g}"
+        return np.rint(values * scale).astype(np.uint8), [f"float x{scale:g}"]
     if values.min() < 0 or values.max() > 65535:
         raise InputError(
             f"{path}: pixel values {values.min()}..{values.max()}, expected 0..65535; save it as 16-bit grey"
         )
-    return np.rint(values / 257.0).astype(np.uint8), "16 bit / 257"
+    notes, top = ["16 bit / 257"], int(values.max())
+    if values.min() < top < 65536 // 16:
+        used = 2 ** top.bit_length() - 1  # in whole bits: a data card has a line for each different note
+        notes.append(f"levels up to {used} of 65535: seen nearly black; spread them before saving")
+    return np.rint(values / 257.0).astype(np.uint8), notes
 
 
-def _seen(values: np.ndarray) -> tuple[np.ndarray, str]:
+def _seen(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """(H, W) grey of any range -> (H, W) uint8 from its 0.1 to its 99.9 percentile, and the note that says so."""
     finite = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
     low, high = np.percentile(finite, (0.1, 99.9))
-    return np.clip((finite - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8), "levels spread"
+    return np.clip((finite - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8), ["levels spread"]
 
 
 def fitted_size(size: tuple[int, int], long_side: int) -> tuple[int, int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from forgery_rcnn import tables
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.inference.ensemble import Ensemble
-from forgery_rcnn.models import weights, whole
+from forgery_rcnn.models import weights
 
 
 def check_target(found: Ensemble, out: Path | None) -> Path:
@@ -15,7 +16,7 @@ def check_target(found: Ensemble, out: Path | None) -> Path:
     Raises InputError, before anything is predicted, where neither will do, or cannot be written.
     """
     target = _target(found, out)
-    whole.require_writable(target)
+    tables.require_writable(target)
     return target
 
 

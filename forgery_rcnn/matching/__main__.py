@@ -67,10 +67,23 @@ class Job:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, or 1 when some images could not be read: they are named, here and in the report."""
     job = tyro.cli(Job, args=argv, prog="python3 -m forgery_rcnn.matching", description=described(__doc__))
-    screen, files = runlog.Screen(sys.stdout), folder.files_of(job.folder, job.out)
+    screen, there = runlog.Screen(sys.stdout), folder.listed(job.folder, job.out)
+    files = there.images
+    tables.require_writable(job.out / "index.html")
     screen.say(f"{len(files)} images of {job.folder}")
+    if there.left_out:
+        screen.say(f"note: {there.left_out}")
     settings = asdict(job.matching) | {"between": job.between}
-    found = Evidence(job.folder.resolve().name, (), (), (), len(files), settings, _versions())
+    found = Evidence(
+        job.folder.resolve().name,
+        (),
+        (),
+        tuple(there.refused),
+        len(files),
+        settings,
+        _versions(),
+        left_out=there.left_out,
+    )
     with stopping.listening() as stop:
         found = _looked(job, files, found, stop, screen)
         if not found.files and found.refused:
@@ -102,7 +115,7 @@ def _looked(job: Job, files: list[Path], found: Evidence, stop: stopping.StopSig
     """Each file by itself."""
     told: list[Examined] = []
     links: list[Link] = []
-    refused: list[str] = []
+    refused = list(found.refused)
     with screen.bar("looking at images", len(files)) as advance:
         for outcome in folder.looked_at(job.task(len(files)), files, job.workers):
             advance()
@@ -114,7 +127,7 @@ def _looked(job: Job, files: list[Path], found: Evidence, stop: stopping.StopSig
                 screen.say(_line(outcome.name, mine))
             if stop:
                 break
-    unseen = len(files) - len(told) - len(refused)
+    unseen = len(files) - len(told) - len(refused) + len(found.refused)
     return replace(found, files=tuple(told), links=tuple(links), refused=tuple(refused), unseen=unseen)
 
 
@@ -132,15 +145,17 @@ def _held_together(job: Job, found: Evidence, stop: stopping.StopSignal, screen:
     screen.say(
         f"panels held against each other: {panels}, of {len(found.files)} images; pairs of them to verify: {len(sides)}"
     )
-    links, refused, verified = list(found.links), list(found.refused), 0
+    links, refused, verified, excused = list(found.links), list(found.refused), 0, dict(found.excused)
     with screen.bar("verifying pairs of panels", len(sides)) as advance:
-        for each, pairs in zip(sides, folder.verified(job.task(len(found.files)), sides, panels), strict=True):
+        for each, held in zip(sides, folder.verified(job.task(len(found.files)), sides, panels), strict=True):
             advance()
             verified += 1
-            if isinstance(pairs, str):
-                refused.append(pairs)
+            if isinstance(held, str):
+                refused.append(held)
                 continue
-            new = [pair for pair in pairs if not any(_as(Link(0, *each.files, pair), other) for other in links)]
+            if held.excused:
+                excused[each.files[0].name, each.files[1].name] = held.excused[0]
+            new = [pair for pair in held.pairs if not any(_as(Link(0, *each.files, pair), other) for other in links)]
             mine = [Link(len(links) + n, *each.files, pair) for n, pair in enumerate(new, 1)]
             links.extend(mine)
             if mine:
@@ -148,7 +163,8 @@ def _held_together(job: Job, found: Evidence, stop: stopping.StopSignal, screen:
             if stop:
                 break
     left = f"stopped after {verified} of {len(sides)} pairs of panels" if verified < len(sides) else ""
-    return replace(found, links=tuple(links), refused=tuple(refused), unheld=left)
+    found = replace(found, links=tuple(links), refused=tuple(refused), unheld=left)
+    return replace(found, excused={names: line for names, line in excused.items() if names not in found.between()})
 
 
 def _as(link: Link, other: Link) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import keypoints, motions
+from forgery_rcnn.matching import excuses, keypoints, motions
 from forgery_rcnn.matching.library import Candidate, features
 from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Original, Pair, inverse
 from forgery_rcnn.matching_config import MatchingConfig
@@ -37,6 +37,14 @@ class Canvas:
     sizes: tuple[tuple[int, int], tuple[int, int]]
 
 
+@dataclass(frozen=True)
+class Held:
+    """What two panels share, and why what else is alike in them is no pair, see excuses.FIELDS."""
+
+    pairs: list[Pair]
+    excused: tuple[str, ...]
+
+
 def joined(figures: tuple[Figure, Figure], boxes: np.ndarray) -> Canvas:
     """Two files' figures, (2, 4) int64 x0 y0 x1 y1 a panel of each, pixels of its file -> the two panels as one figure."""
     widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
@@ -49,7 +57,7 @@ def joined(figures: tuple[Figure, Figure], boxes: np.ndarray) -> Canvas:
         gray[v0:v1, u0:u1] = figure.gray[y0:y1, x0:x1]
         ignored[v0:v1, u0:u1] = figure.ignored[y0:y1, x0:x1]
     sizes = figures[0].size, figures[1].size
-    return Canvas(Figure(pixels, gray, ignored, placed), starts - boxes[:, :2], placed, sizes)
+    return Canvas(Figure(pixels, gray, ignored, placed, one_grid=False), starts - boxes[:, :2], placed, sizes)
 
 
 def hypotheses(canvas: Canvas, candidate: Candidate, max_side: int) -> list[Hypothesis]:
@@ -97,15 +105,16 @@ def from_canvas(canvas: Canvas, matrix: np.ndarray) -> np.ndarray:
 
 def verified(
     canvas: Canvas, candidate: Candidate, config: MatchingConfig, verifier: Verifier, looked_at: int = 1
-) -> list[Pair]:
-    """-> the pairs that hold, best first: `first` in the first file's pixels, `second` in the second's, as the matrix is.
+) -> Held:
+    """-> the pairs that hold, best first: `first` in the first file's pixels, `second` in the second's, as the matrix is; and what
+    excused others.
 
     looked_at: panels that each one was held against; what chance does among them all is what counts.
     """
     finding = verifier(canvas.figure, hypotheses(canvas, candidate, config.max_side), config)
     pairs = [_in_files(canvas, pair) for pair in finding.pairs if not _specks(canvas, pair)]
     counted = [replace(pair, chance=min(1.0, pair.chance * looked_at)) for pair in pairs if pair is not None]
-    return [pair for pair in counted if pair.chance <= config.max_chance]
+    return Held([pair for pair in counted if pair.chance <= config.max_chance], excuses.told(finding))
 
 
 def _in_files(canvas: Canvas, pair: Pair) -> Pair | None:

@@ -25,6 +25,10 @@ LEAST = 9  # px; a smaller component is noise
 LIT = {"levels": 32.0, "part": 0.25, "black": 0.3}
 """Levels, and part of a channel's lightest, from which it shows something there; share of it that is darker: it shines on black."""
 MISSING = (0.4, 0.05)  # a channel's light of which a merge shows less, and share of what is lit that may be so
+FILLED = 4.0  # levels of deviation from which a plane shows something
+CHANGED = {"least": 64, "kept": 0.5, "every": 0.5, "detail": 1.0, "under": 0.5}
+"""Pixels that are others, at least; share of what is lit that is kept, at least; of the others, that differ in each colour; levels of
+detail there, at least, and the part of one side's that goes on into the other's, at most."""
 HUE, FOREIGN = 0.95, 0.003  # cosine between two hues that are one; share of a merge that must have another
 
 
@@ -47,6 +51,33 @@ def are_stained(own: np.ndarray, other: np.ndarray, seen: np.ndarray, levels: fl
         if not _is_mark(own[window], other[window], labels[window] == number, LARGEST_MARK * shown):
             wanted -= area
     return wanted <= 0
+
+
+def is_replaced(own: np.ndarray, other: np.ndarray, seen: np.ndarray) -> bool:
+    """The same of two panels -> whether they are one picture but for some places, where each shows detail of its own in every colour. What
+    lies under a stain, or an area shaded over, still shows through."""
+    planes = [n for n in range(3) if seen.any() and min(side[..., n][seen].std() for side in (own, other)) >= FILLED]
+    sides = [np.float32(side[..., planes]) for side in (own, other)]
+    differ = [np.abs(_blurred(first - second)) > REPLACED for first, second in zip(*map(_planes, sides), strict=True)]
+    apart = seen & np.any(differ, axis=0)
+    lit = seen & (np.maximum(own, other).max(axis=2) >= LIT["levels"])
+    if not planes or apart.sum() < CHANGED["least"] or (lit & ~apart).sum() < CHANGED["kept"] * lit.sum():
+        return False
+    if min(plane[apart].mean() for plane in differ) < CHANGED["every"]:
+        return False
+    within = cv2.erode(apart.astype(np.uint8), np.ones((ACROSS,) * 2, np.uint8)) > 0  # no outline, which is detail too
+    details = ([(plane - _blurred(plane))[within] for plane in _planes(side)] for side in sides)
+    return within.sum() >= CHANGED["least"] and all(
+        _are_apart(first, second) for first, second in zip(*details, strict=True)
+    )
+
+
+def _are_apart(first: np.ndarray, second: np.ndarray) -> bool:
+    """2 x (K,) float32, one colour's detail at the same places -> whether each side has some, and none goes on into the other."""
+    energies = float(first @ first), float(second @ second)
+    if min(energies) < CHANGED["detail"] ** 2 * len(first):
+        return False
+    return float(first @ second) < CHANGED["under"] * min(energies)
 
 
 def is_merge(own: np.ndarray, other: np.ndarray, seen: np.ndarray) -> bool:
@@ -76,6 +107,10 @@ def _holds(channel: np.ndarray, merge: np.ndarray, seen: np.ndarray) -> bool:
 
 def _blurred(values: np.ndarray) -> np.ndarray:
     return cv2.blur(values, (ACROSS, ACROSS))
+
+
+def _planes(values: np.ndarray) -> list[np.ndarray]:
+    return [values[..., n] for n in range(values.shape[2])]
 
 
 def _colour(pixels: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import cv2
@@ -47,7 +48,8 @@ class Link:
 @dataclass(frozen=True)
 class Evidence:
     """A run's answer. files: those that could be read; refused: a line for each that could not; unseen: files that it did not
-    come to; unheld: why images were not, or not all, held against each other, a clause; settings: as JSON takes them."""
+    come to; unheld: why images were not, or not all, held against each other, a clause; settings: as JSON takes them; excused: of
+    two files that share no region, why what is alike in them is no reuse; left_out: figures in formats that are not read."""
 
     folder: str
     files: tuple[Examined, ...]
@@ -57,6 +59,8 @@ class Evidence:
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     unheld: str = ""
+    excused: dict[tuple[str, str], str] = field(default_factory=dict)
+    left_out: str = ""
 
     def within(self, name: str) -> list[Link]:
         """The links inside one file."""
@@ -71,8 +75,8 @@ class Evidence:
         return found
 
     def clean(self) -> list[Examined]:
-        """The files in which nothing was found, and that share nothing with another."""
-        flagged = {name for link in self.links for name in (link.a.name, link.b.name)}
+        """The files in which nothing was found, and that share nothing with another, excused or not."""
+        flagged = {name for link in self.links for name in (link.a.name, link.b.name)} | {*chain(*self.excused)}
         return [file for file in self.files if file.name not in flagged]
 
     def verdict(self) -> str:
@@ -87,6 +91,7 @@ class Evidence:
             if pairs or not self.unheld
             else ""
         )
+        said += f"{_count(len(self.excused), 'pair')} taken for one field, shown twice, " if self.excused else ""
         said += f"nothing found in {len(self.clean())}"
         said += f"; {len(self.refused)} could not be read" if self.refused else ""
         said += f"; {self.unseen} not looked at: stopped before" if self.unseen else ""
@@ -182,10 +187,12 @@ def to_json(found: Evidence) -> str:
         "verdict": found.verdict(),
         "versions": found.versions,
         "settings": found.settings,
+        "excused": [{"image_a": a, "image_b": b, "why": why} for (a, b), why in found.excused.items()],
         "pairs": [_linked(link) for link in found.links],
         "images": [_told(found, file) for file in found.files],
         "not_read": list(found.refused),
         "not_looked_at": found.unseen,
+        "left_out": found.left_out,
         "not_held_together": found.unheld,
     }
     return json.dumps(_finite(report), indent=1, allow_nan=False) + "\n"

@@ -18,7 +18,8 @@ import scipy
 
 from forgery_rcnn import rle, tables
 from forgery_rcnn.data import images
-from forgery_rcnn.matching import compression, library
+from forgery_rcnn.errors import InputError
+from forgery_rcnn.matching import compression, excuses, library
 from forgery_rcnn.matching.keypoints import Keypoints
 from forgery_rcnn.matching.pairs import Figure, Finding, Pair, gray_of
 from forgery_rcnn.matching.signs import STEPS, as_levels
@@ -60,6 +61,7 @@ def examine(path: Path, name: str, config: MatchingConfig, per_panel: int, finde
     if coarse >= COARSE:
         quality = compression.quality(coarse)
         notes.append(f"compressed as by JPEG of quality {quality} or so: copies of faint detail may be missed")
+    notes += [f"no pair: {line}" for line in excuses.told(finding)]
     ignored = rle.runs_of(figure.ignored)
     return Examined(name, figure.size, figure.panels, ignored, finding.pairs, points, tuple(notes))
 
@@ -134,5 +136,8 @@ def examined(path: Path, name: str, settings: tuple[MatchingConfig, int], kept: 
     if before is not None:
         return before
     found = examine(path, name, config, per_panel, finder)
-    save(found, place)
-    return replace(found, name=name)
+    try:
+        save(found, place)
+    except InputError as error:
+        return replace(found, notes=(*found.notes, f"not kept for a second run: {error}"))
+    return found

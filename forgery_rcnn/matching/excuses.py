@@ -11,7 +11,7 @@ import numpy as np
 
 from forgery_rcnn import rle
 from forgery_rcnn.matching import agreement, channels, furniture, motions, outlines, verify
-from forgery_rcnn.matching.pairs import Figure, gray_of, parts_of
+from forgery_rcnn.matching.pairs import Figure, Finding, gray_of, parts_of
 from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Corner, Measured
 
@@ -45,26 +45,44 @@ PAPER = {"white": 240, "even": 6, "share": 0.2, "around": 0.5}
 """Levels, and levels within 5 pixels; least share, of a region's frame widened by so much of its sides, and of 20 px at least."""
 
 
+INSET_LINE = "an upright frame that shows a part of the figure enlarged: an inset"
+CHANNELS_LINE = "the same place of another panel in another colour: two channels of one field"
+EXPOSURES_LINE = "the same place of another panel, lighter or darker: two exposures of one field"
+MERGE_LINE = (
+    "a shift by whole parts of a strip, one of which shows all of the other and more hues: a channel and its merge"
+)
+OUTLINED_LINE = "the same place of another panel, with something drawn into one of them: one field, outlined"
+FIELDS = (INSET_LINE, CHANNELS_LINE, EXPOSURES_LINE, MERGE_LINE, OUTLINED_LINE)
+"""Of one field, shown twice on purpose: a reader may want to know."""
+KNOWN = 50  # places that agree with a motion, from which it is worth telling that it was excused
+
+
+def told(found: Finding) -> tuple[str, ...]:
+    """-> which of FIELDS excused motions of many places in a figure."""
+    many = {one.reason for one in found.rejected if len(one.hypothesis.first) >= KNOWN}
+    return tuple(line for line in FIELDS if line in many)
+
+
 def of(figure: Figure, found: Measured) -> str | None:
     """-> why the two regions are no forgery though they are the same, one line; None where nothing excuses them."""
     if _is_inset(found):
-        return "an upright frame that shows a part of the figure enlarged: an inset"
+        return INSET_LINE
     first, second = panels_of(figure, found)
     if first == second and _is_symmetric(figure, first, found):
         return "mirrored, or turned by half a turn, onto what it meets there: a symmetric object"
     apart = _off_the_same_place(figure, (first, second), found) if first != second else np.inf
     differ = found.compared
     if apart < SAME_PLACE * _diagonal(figure, first):
-        if differ.tint > CHANNELS or _are_stained(figure, (first, second), found.grown.matrix):
-            return "the same place of another panel in another colour: two channels of one field"
+        if differ.tint > CHANNELS or _are_stained(figure, (first, second), found):
+            return CHANNELS_LINE
         if differ.gain > EXPOSED["gain"] or differ.brightness > EXPOSED["brightness"]:
-            return "the same place of another panel, lighter or darker: two exposures of one field"
+            return EXPOSURES_LINE
     elif _is_beside_its_merge(figure, (first, second), found):
-        return "a shift by whole parts of a strip, one of which shows all of the other and more hues: a channel and its merge"
+        return MERGE_LINE
     if apart < OVERLAID["px"] and _is_overlay(figure, first, found):
         return "the same place of another panel that shows something else around it: drawn over both"
     if apart < OVERLAID["px"] and _is_annotated(figure, (first, second), found.grown.matrix):
-        return "the same place of another panel, with something drawn into one of them: one field, outlined"
+        return OUTLINED_LINE
     if all(_is_graphic(figure, side) for side in _sides(found)):
         return "sharp edges on paper and no grain between them: drawn, and drawn again"
     if outlines.is_outline(figure, found.grown):
@@ -164,9 +182,13 @@ def _off_the_same_place(figure: Figure, panels: tuple[int, int], found: Measured
     return float(np.linalg.norm(motions.moved(found.grown.matrix, middle[None])[0] - (middle - corner + other)))
 
 
-def _are_stained(figure: Figure, panels: tuple[int, int], matrix: np.ndarray) -> bool:
-    """Whether two panels, one brought onto the other, differ by a stain anywhere, not only in the region."""
-    return channels.are_stained(*_brought(figure, figure.panels[list(panels)], matrix), CHANNELS, STAINED)
+def _are_stained(figure: Figure, panels: tuple[int, int], found: Measured) -> bool:
+    """Whether two panels, one brought onto the other, differ by a stain anywhere, not only in the region; not where they are one
+    recording with something put in its place."""
+    sides = _brought(figure, figure.panels[list(panels)], found.grown.matrix)
+    if not channels.are_stained(*sides, CHANNELS, STAINED):
+        return False
+    return not (_is_exact(found) and channels.is_replaced(*sides))
 
 
 Part = tuple[slice, slice]

@@ -8,8 +8,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from forgery_rcnn import rle
 from forgery_rcnn.matching import correlation, field, furniture, judge, keypoints, motions, painting, panels, reuse
-from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Pair, Rejected, gray_of, shares
+from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Pair, Rejected, gray_of, inverse, shares
 from forgery_rcnn.matching_config import MatchingConfig
 
 KEYPOINTS = 5000
@@ -17,6 +18,7 @@ PER_KEYPOINT = 60  # px: a small image's further keypoints are noise
 MOST = {"keypoints": 12, "correlation": 10, "field": 6, "panels": 12}
 """Motions of each method that are looked into, best first: the right one is hardly ever further down."""
 SAME_MOTION = 6.0  # px
+PART = 0.25  # of a region: what is smaller, and was moved otherwise, is another finding
 
 
 def find(pixels: np.ndarray, config: MatchingConfig) -> Finding:
@@ -39,7 +41,7 @@ def verified(figure: Figure, proposed: Sequence[Hypothesis], config: MatchingCon
         else:
             pairs.append(found)
     best_first = sorted(pairs, key=lambda pair: (-pair.score, -pair.correlation))
-    return Finding(figure, tuple(_apart(best_first)), tuple(rejected))
+    return Finding(figure, tuple(_apart(best_first, figure.size[0])), tuple(rejected))
 
 
 def _settles(pair: Pair) -> bool:
@@ -121,16 +123,29 @@ def _same(hypothesis: Hypothesis, pair: Pair, figure: Figure) -> bool:
     return False
 
 
-def _apart(pairs: list[Pair]) -> list[Pair]:
-    """Pairs, best first -> those whose two regions are not the two of a better one already; of those that are not sure, which
-    no one is to be made worse by, only those of other regions than the sure ones."""
+def _apart(pairs: list[Pair], height: int) -> list[Pair]:
+    """Pairs, best first, of an image of this height -> those whose two regions are not the two of a better one already, but for a
+    small part of them that was moved otherwise; of those that are not sure, which no one is to be made worse by, only those of other
+    regions than the sure ones."""
     kept: list[Pair] = []
     for pair in pairs:
         mine = pair.first, pair.second
         sure = [side for other in kept if other.score >= judge.SURE for side in (other.first, other.second)]
         if pair.score < judge.SURE and any(shares(a, b) for a in mine for b in sure):
             continue
-        sides = mine, mine[::-1]
-        if not any(shares(a, other.first) and shares(b, other.second) for other in kept for a, b in sides):
+        ways = (*mine, pair.matrix), (*mine[::-1], inverse(pair.matrix))
+        if not any(_is_told(way, other, height) for other in kept for way in ways):
             kept.append(pair)
     return kept
+
+
+def _is_told(pair: tuple[rle.Runs, rle.Runs, np.ndarray], better: Pair, height: int) -> bool:
+    """Whether two regions, and the motion from the first to the second, are those of a better pair."""
+    first, second, matrix = pair
+    if not (shares(first, better.first) and shares(second, better.second)):
+        return False
+    if int(better.first[:, 1].sum()) > PART * int(first[:, 1].sum()):
+        return True
+    places = np.stack(np.divmod(better.first[:, 0] + better.first[:, 1] // 2, height), axis=1)
+    off = np.linalg.norm(motions.moved(matrix, places) - motions.moved(better.matrix, places), axis=1)
+    return float(np.median(off)) < motions.APART

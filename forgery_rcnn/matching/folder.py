@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,16 +15,20 @@ import numpy as np
 
 from forgery_rcnn import tables
 from forgery_rcnn.data import images, worker
+from forgery_rcnn.data.layouts import folders
 from forgery_rcnn.errors import InputError, printable
 from forgery_rcnn.matching import between, examined, finder
+from forgery_rcnn.matching.between import Held
 from forgery_rcnn.matching.examined import Examined
 from forgery_rcnn.matching.library import Candidate, Library
-from forgery_rcnn.matching.pairs import Figure, Pair
+from forgery_rcnn.matching.pairs import Figure
 from forgery_rcnn.matching_config import MatchingConfig
 
 FEATURES, FEWEST, MOST = 600_000, 150, 800  # in the library at most, and of a panel
 VERIFIER: between.Verifier = finder.verified
 PICTURES, REPORT = "pictures", "pairs.json"  # of a report, in its folder
+DRAWN = {PICTURES: {REPORT}, "overlays": {"submission.csv", "decisions.csv"}}
+"""Folders of pictures that a run draws, here and by encode_submission.py, and what it writes beside them."""
 DECODED = 4  # files that are held in memory at once
 
 
@@ -47,23 +52,46 @@ def per_panel(files: int) -> int:
     return int(np.clip(FEATURES // files, FEWEST, MOST))
 
 
-def files_of(folder: Path, out: Path) -> list[Path]:
-    """Every image below `folder`, sorted; no picture that a run wrote, into `out` or elsewhere. Raises InputError: no folder,
-    no image."""
+@dataclass(frozen=True)
+class Listing:
+    """What lies below a folder. images: sorted; refused: a line for each place that could not be looked into; left_out: what is said
+    of figures in other formats, "" = there are none."""
+
+    images: list[Path]
+    refused: list[str]
+    left_out: str
+
+
+def listed(folder: Path, out: Path) -> Listing:
+    """Everything below `folder` but what is hidden, and the pictures that a run drew, into `out` or elsewhere. Raises InputError: no
+    folder, no image."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of images")
-    written = {(out / PICTURES).resolve(), *(path.parent.resolve() / PICTURES for path in folder.rglob(REPORT))}
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in images.EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and written.isdisjoint(path.resolve().parents)
-        and path.is_file()
-    )
+    found, others, refused = [], [], []
+
+    def closed(error: OSError) -> None:
+        refused.append(printable(f"{error.filename}: cannot be read ({error.strerror}); change its permissions", 500))
+
+    for place, below, names in os.walk(folder, onerror=closed):
+        here = Path(place)
+        drawn = {(out / PICTURES).resolve()} | {
+            (here / own).resolve() for own, beside in DRAWN.items() if beside & {*names}
+        }
+        below[:] = [one for one in below if not one.startswith(".") and (here / one).resolve() not in drawn]
+        for path in (here / name for name in names if not name.startswith(".")):
+            if path.suffix.lower() not in images.EXTENSIONS:
+                others.append(path)
+            elif path.is_file():
+                found.append(path)
+            else:
+                refused.append(printable(f"{path}: leads to no file; mend the link", 500))
     if not found:
-        raise InputError(f"{folder}: no image in it; expected files ending in {', '.join(images.EXTENSIONS)}")
-    return found
+        raise InputError(
+            refused[0]
+            if refused
+            else f"{folder}: no image in it; expected files ending in {', '.join(images.EXTENSIONS)}"
+        )
+    return Listing(sorted(found), refused, folders.left_out(others))
 
 
 def looked_at(task: Task, files: Sequence[Path], workers: int) -> Iterator[Examined | str]:
@@ -119,9 +147,9 @@ def candidates(files: Sequence[Examined]) -> tuple[list[Sides], int]:
     return found, len(shelf)
 
 
-def verified(task: Task, sides: Sequence[Sides], panels: int) -> Iterator[list[Pair] | str]:
-    """-> of each two panels the pairs that hold, see between.verified, or why they could not be
-    compared: one line; panels: that each was held against."""
+def verified(task: Task, sides: Sequence[Sides], panels: int) -> Iterator[Held | str]:
+    """-> of each two panels what they share, see between.verified, or why they could not be compared: one line; panels: that
+    each was held against."""
     files = {file.name: file for each in sides for file in each.files}
 
     @lru_cache(DECODED)
@@ -132,7 +160,7 @@ def verified(task: Task, sides: Sequence[Sides], panels: int) -> Iterator[list[P
         yield _verified(each, task.config, opened, panels)
 
 
-def _verified(sides: Sides, config: MatchingConfig, opened: Callable[[str], Figure], panels: int) -> list[Pair] | str:
+def _verified(sides: Sides, config: MatchingConfig, opened: Callable[[str], Figure], panels: int) -> Held | str:
     boxes = np.stack([file.panels[panel] for file, panel in zip(sides.files, sides.panels, strict=True)])
     try:
         canvas = between.joined((opened(sides.files[0].name), opened(sides.files[1].name)), boxes)

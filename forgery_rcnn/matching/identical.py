@@ -42,7 +42,7 @@ def found(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis) -> Same | N
     seeds = hypothesis.first
     matrix = agreement.exact(hypothesis.matrix, seeds.mean(axis=0, dtype=np.float64))
     matrix = None if matrix is None else _settled(figure.pixels, matrix, seeds)
-    if matrix is None or _keeps_blocks(matrix) or min(figure.size) < field_exact.SIDE:
+    if matrix is None or (figure.one_grid and _keeps_blocks(matrix)) or min(figure.size) < field_exact.SIDE:
         return None
     wider = regions.around(seeds, figure.size, regions.MARGIN)
     for _ in range(2 * regions.ATTEMPTS):  # looking costs little here

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from forgery_rcnn.errors import printable
+from forgery_rcnn.matching import library
 from forgery_rcnn.matching.evidence import Evidence, Link, chance, left_out, relation
 
 PAGE = """<!doctype html>
@@ -48,6 +49,13 @@ and a repetition that the legend explains look alike. Look at each picture, and 
 and look agree as well by accident, over all places that were looked at. Sure: 0 to 1. In a picture the regions of
 pair 7 are 7A and 7B, each outlined, corresponding places joined by lines. The same pairs, with places and motions in numbers, are in
 <a href="pairs.csv">pairs.csv</a> and <a href="pairs.json">pairs.json</a>.</p>
+{% if excused %}
+<h2>One field, shown twice ({{ excused | length }})</h2>
+<p>These images are alike as channels, exposures or enlargements of one field are, and are not counted as reuse. Whether they are meant
+so, their legends say.</p>
+<ul>{% for a, b, why in excused %}<li><code>{{ a }}</code> and <code>{{ b }}</code>: {{ why }}</li>
+{% endfor %}</ul>
+{% endif %}
 <h2>Nothing found ({{ clean | length }})</h2>
 {% if clean %}
 <p>In these images no region was found twice{% if not unheld %}, and none that another image has{% endif %}.
@@ -65,6 +73,9 @@ That is no proof that they are untouched.</p>
 {% endif %}
 {% if unheld %}<li>Reuse between images: {{ unheld }}.</li>
 {% endif %}
+{% if other_formats %}<li>Files {{ other_formats }}.</li>
+{% endif %}
+<li>Of a panel, other images' panels beyond the {{ partners }} that are most like it.</li>
 <li>Text, arrows, scale bars, axes and empty margins: they repeat for good reasons.</li>
 <li>Regions of fewer than {{ min_area }} pixels; places without detail, and regular patterns, in which any part looks like any other.</li>
 <li>Anything but repetition: retouching, splicing from a source that is not in this folder, images made by a program.</li>
@@ -103,8 +114,11 @@ def to_html(found: Evidence) -> str:
         verdict=found.verdict(),
         parts=parts,
         clean=[printable(file.name) for file in found.clean()],
+        excused=[(printable(a), printable(b), why) for (a, b), why in found.excused.items()],
         refused=[printable(line, 500) for line in found.refused],
         unseen=found.unseen,
+        other_formats=found.left_out,
+        partners=library.KEPT,
         unheld=found.unheld,
         min_area=found.settings.get("min_area", 0),
         notes=notes,

@@ -29,13 +29,14 @@ class Figure:
 
     pixels: (H, W, 3) uint8; gray: (H, W) float32 in 0..255; ignored: (H, W) bool, text and furniture (letters, arrows, scale
     bars, axes, frames, gutters), which repeat legitimately or is flat; panels: (P, 4) int64 x0 y0
-    x1 y1, pixels, x1 y1 exclusive, apart from each other; at least one.
+    x1 y1, pixels, x1 y1 exclusive, apart from each other; at least one; one_grid: all of it was compressed together, if ever.
     """
 
     pixels: np.ndarray
     gray: np.ndarray
     ignored: np.ndarray
     panels: np.ndarray
+    one_grid: bool = True
 
     @property
     def size(self) -> tuple[int, int]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-from forgery_rcnn.errors import InputError
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -58,16 +55,3 @@ def _runs(process: int) -> bool:
     except OSError:  # somebody else's
         return True
     return True
-
-
-def require_writable(path: Path) -> None:
-    """Make the folder of `path`. Raises InputError where it cannot be made, or `path` not be written: before hours of work."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-    else:
-        reason = "it is a folder" if path.is_dir() else ""
-    if reason:
-        raise InputError(f"{path}: cannot be written ({reason}); choose a place that can be")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 import zlib
 from collections.abc import Callable
@@ -123,6 +124,15 @@ def test_16_bit_ends_of_the_scale(tmp_path: Path) -> None:
     assert images.read(saved(tmp_path / "ends.png", picture(ends))).pixels[0, :, 0].tolist() == [0, 0, 1, 255]
 
 
+@pytest.mark.parametrize(
+    ("low", "top", "said"), [(0, 511, 511), (7, 300, 511), (0, 4095, 4095), (0, 4096, None), (300, 300, None)]
+)
+def test_16_bit_grey_of_few_levels_is_noted(low: int, top: int, said: int | None, tmp_path: Path) -> None:
+    found = images.read(saved(tmp_path / "dark.png", picture(np.array([[low, top]], np.uint16))))
+    noted = (f"levels up to {said} of 65535: seen nearly black; spread them before saving",) if said else ()
+    assert found.notes == ("16 bit / 257", *noted) and found.unseen == noted
+
+
 @pytest.mark.parametrize("top", [1.0, 255.0])
 def test_float_tiff(top: float, tmp_path: Path) -> None:
     values = (RNG.random((HEIGHT, WIDTH)) * top).astype(np.float32)
@@ -223,7 +233,7 @@ def test_first_frame_of_several(name: str, tmp_path: Path) -> None:
     options = {"m.jpg": {"format": "MPO"}, "m.webp": {"lossless": True}}.get(name, {})
     found = images.read(saved(tmp_path / name, frames[0], save_all=True, append_images=frames[1:], **options))
     assert found.pixels.shape == (HEIGHT, WIDTH, 3) and (found.pixels == 40).all()
-    assert found.notes[0] == "first of 3 frames"
+    assert found.notes[0] == "first of 3 frames" and found.unseen == found.notes[:1]
 
 
 @pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (1, 1), (3, 1), (1, 5), (8, 8)])
@@ -285,6 +295,19 @@ def test_what_is_no_image_at_all(reader: Reader, content: bytes, said: str, tmp_
     (tmp_path / "x.png").write_bytes(content)
     with refused("x.png: ", said):
         reader(tmp_path / "x.png")
+
+
+@READERS
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = saved(tmp_path / "x.png", picture())
+    monkeypatch.setattr(Image, "open", denied)
+    with refused("x.png: cannot be read (Permission denied)"):
+        reader(path)
 
 
 def test_header_size_decodes_nothing(tmp_path: Path) -> None:

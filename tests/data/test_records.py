@@ -12,6 +12,7 @@ from PIL import Image
 
 from forgery_rcnn.config import DataConfig
 from forgery_rcnn.data import collection, records
+from forgery_rcnn.errors import FileProblems
 from forgery_rcnn.instances import boxes_of
 
 
@@ -117,11 +118,24 @@ def test_bad_layouts(damage: Callable[[Path], None], said: tuple[str, ...], tiny
 
 def test_root_that_is_missing_or_a_file(tmp_path: Path, refused) -> None:
     (tmp_path / "file").touch()
-    for name in ("file", "none"):
+    for name, said in (("file", "a file, not a folder"), ("none", "no such folder")):
         with refused(f"{tmp_path / name}: no such data root"):
             records.scan(tmp_path / name)
-        with refused(f"{tmp_path / name}: no such folder"):
+        with refused(f"{tmp_path / name}: {said}"):
             records.image_files(tmp_path / name)
+
+
+def test_all_stems_that_occur_twice_are_named_at_once(tmp_path: Path) -> None:
+    for name in ("fig1.jpg", "fig1.png", "fig1.tif", "fig2.png", "fig3.gif", "fig3.png"):
+        (tmp_path / name).touch()
+    with pytest.raises(FileProblems) as caught:
+        records.image_files(tmp_path)
+    assert str(caught.value).splitlines() == [
+        f"{tmp_path}: 3 problems:",
+        "  case id 'fig1' twice (fig1.jpg, fig1.png); rename one",
+        "  case id 'fig1' twice (fig1.jpg, fig1.tif); rename one",
+        "  case id 'fig3' twice (fig3.gif, fig3.png); rename one",
+    ]
 
 
 def truncated(root: Path, case: str) -> Path:

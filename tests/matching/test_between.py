@@ -75,7 +75,7 @@ def test_a_motion_goes_to_the_canvas_and_back(canvas: between.Canvas) -> None:
 def test_a_pair_is_told_in_the_pixels_of_its_files(canvas: between.Canvas, order: str) -> None:
     boxes = (4, 6, 24, 26), (100, 10, 120, 30)
     pair = pair_on(canvas, *(boxes if order == "as given" else boxes[::-1]))
-    (found,) = between.verified(canvas, candidate(np.eye(2, 3)), MatchingConfig(), says(pair))
+    (found,) = between.verified(canvas, candidate(np.eye(2, 3)), MatchingConfig(), says(pair)).pairs
     assert np.array_equal(found.first, region((14, 26, 34, 46), SIZES[0]))
     assert np.array_equal(found.second, region((29, 10, 49, 30), SIZES[1]))
     assert np.allclose(found.matrix, [[1, 0, 15], [0, 1, -16]])
@@ -85,14 +85,14 @@ def test_a_pair_is_told_in_the_pixels_of_its_files(canvas: between.Canvas, order
 
 def test_what_lies_in_one_file_is_not_told_here(canvas: between.Canvas) -> None:
     pair = pair_on(canvas, (2, 2, 12, 12), (30, 12, 40, 22))
-    assert between.verified(canvas, candidate(np.eye(2, 3)), MatchingConfig(), says(pair)) == []
+    assert between.verified(canvas, candidate(np.eye(2, 3)), MatchingConfig(), says(pair)).pairs == []
 
 
 def test_chance_grows_with_what_was_looked_at(canvas: between.Canvas) -> None:
     pair = pair_on(canvas, (4, 6, 24, 26), (100, 10, 120, 30), chance=1e-4)
-    (found,) = between.verified(canvas, candidate(np.eye(2, 3)), MatchingConfig(), says(pair), 50)
+    (found,) = between.verified(canvas, candidate(np.eye(2, 3)), MatchingConfig(), says(pair), 50).pairs
     assert found.chance == pytest.approx(5e-3)
-    assert between.verified(canvas, candidate(np.eye(2, 3)), MatchingConfig(), says(pair), 500) == []
+    assert between.verified(canvas, candidate(np.eye(2, 3)), MatchingConfig(), says(pair), 500).pairs == []
 
 
 def test_specks_that_stay_in_place_are_the_cameras() -> None:
@@ -101,6 +101,6 @@ def test_specks_that_stay_in_place_are_the_cameras() -> None:
     right = 120 + between.GAP
     for box, count in (((10, 10, 30, 30), 0), ((10, 10, 70, 80), 1)):
         pair = pair_on(twins, box, (box[0] + right, box[1], box[2] + right, box[3]))
-        assert len(between.verified(twins, candidate(np.eye(2, 3)), MatchingConfig(), says(pair))) == count
+        assert len(between.verified(twins, candidate(np.eye(2, 3)), MatchingConfig(), says(pair)).pairs) == count
     moved = pair_on(twins, (10, 10, 30, 30), (60 + right, 50, 80 + right, 70))
-    assert len(between.verified(twins, candidate(np.eye(2, 3)), MatchingConfig(), says(moved))) == 1
+    assert len(between.verified(twins, candidate(np.eye(2, 3)), MatchingConfig(), says(moved)).pairs) == 1

@@ -153,3 +153,37 @@ def test_a_smear_copied_by_half_of_itself_is_not_excused(quality: int) -> None:
     smear[50:130, SIDE + 40 : SIDE + 130] = smear[50:130, 40:130]
     found = finder.find(saved(np.clip(np.round(smear), 0, 255).astype(np.uint8), quality), MatchingConfig())
     assert found.pairs, [one.reason for one in found.rejected]
+
+
+def pasted(pixels: np.ndarray) -> np.ndarray:
+    """A square moved within a picture."""
+    out = pixels.copy()
+    out[120:170, 130:180] = pixels[20:70, 30:80]
+    return out
+
+
+def coloured(seed: int) -> np.ndarray:
+    """(200, 200, 3) uint8: every colour its own texture."""
+    return np.clip(np.dstack([noise_texture(2, 10 * seed + n, SIDE)[..., 0] for n in range(3)]), 40, 210)
+
+
+@QUALITIES
+def test_a_patch_in_colour_is_no_stain(quality: int) -> None:
+    """The picture as it was and with a square moved within it, side by side or one above the other."""
+    own = coloured(1)
+    assert channels.is_replaced(own, pasted(own), EVERYWHERE) and channels.is_replaced(pasted(own), own, EVERYWHERE)
+    found = finder.find(saved(strip(own, pasted(own)), quality), MatchingConfig()).pairs
+    assert any(abs(abs(pair.matrix[0, 2]) - SIDE - 8) < 2 for pair in found)
+
+
+@pytest.mark.parametrize("colour", [GREEN, RED, WHITE, np.float32((1, 0, 1))])
+@pytest.mark.parametrize("under", [GREEN, WHITE, np.float32((0, 1, 1)), np.float32((1, 0, 1))])
+def test_a_stain_or_shade_lets_through_what_lies_under_it(under: np.ndarray, colour: np.ndarray) -> None:
+    own = shown(0.45 * cells(1, 60), under)
+    added = np.clip(np.int16(own) + shown(cells(2, 5), colour), 0, 255).astype(np.uint8)
+    assert not channels.is_replaced(own, added, EVERYWHERE) and not channels.is_replaced(added, own, EVERYWHERE)
+    inside = np.zeros((SIDE, SIDE, 1), np.float32)
+    cv2.circle(inside, (90, 110), 40, 1.0, cv2.FILLED)
+    for share in (0.3, 0.5, 0.7):
+        shaded = np.round(coloured(3) * (1 - share * inside) + 255 * share * inside * colour).astype(np.uint8)
+        assert not channels.is_replaced(coloured(3), shaded, EVERYWHERE)

@@ -285,7 +285,21 @@ def test_weak_pairs_are_told_where_asked_for_and_make_no_sure_one_worse(
     told = verified(seen(pixels), [other, seeded(MOTION)], replace(CONFIG, min_score=least))
     assert [pair.score for pair in told.pairs] == scores
     same = replace(sure, score=0.4, second=told.pairs[-1].second)
-    assert finder._apart([sure, same]) == [sure]
+    assert finder._apart([sure, same], len(pixels)) == [sure]
+
+
+def test_a_picture_used_twice_is_told_beside_the_patch_that_was_moved_within_it() -> None:
+    """The pixels of the small region are exact as well; of the same motion one pair is enough."""
+    one = noise_texture(2, 4, 240)
+    other = one.copy()
+    other[150:210, 160:220] = one[20:80, 30:90]
+    pairs = finder.find(np.hstack([one, np.full((240, 21, 3), 255, np.uint8), other]), CONFIG).pairs
+    shifts = sorted(tuple(np.abs(pair.matrix[:, 2]).round().tolist()) for pair in pairs)
+    assert shifts == [(130.0, 130.0), (261.0, 0.0)] or shifts == [(261.0, 0.0), (391.0, 130.0)]
+    large = max(pairs, key=lambda pair: int(pair.first[:, 1].sum()))
+    part = replace(large, first=np.array([[240 * 9, 200]]), second=np.array([[240 * 270, 200]]), score=0.99)
+    assert finder._apart([part, large], 240) == [part]
+    assert finder._apart([replace(part, matrix=shift(261, 20)), large], 240)[1:] == [large]
 
 
 def test_what_is_drawn_over_is_painted_over_in_gray_alone() -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -16,11 +16,12 @@ import pytest
 from PIL import Image
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import examined, finder, folder
+from forgery_rcnn.matching import examined, excuses, finder, folder
 from forgery_rcnn.matching.__main__ import main
+from forgery_rcnn.matching.between import Held
 from forgery_rcnn.matching.examined import Examined
 from forgery_rcnn.matching.library import Candidate
-from forgery_rcnn.matching.pairs import Figure, Finding, Pair, gray_of
+from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Pair, Rejected, gray_of
 from forgery_rcnn.matching_config import MatchingConfig
 
 SIDE = 128
@@ -180,7 +181,7 @@ def test_pictures_of_an_earlier_run_are_not_looked_at(images: Path) -> None:
     out = images / "report"
     (out / "pictures").mkdir(parents=True)
     Image.fromarray(speckled(3)).save(out / "pictures/01_a.png")
-    assert [path.name for path in folder.files_of(images, out)] == ["clean.png", "=turned.jpg", "twice.png"]
+    assert [path.name for path in folder.listed(images, out).images] == ["clean.png", "=turned.jpg", "twice.png"]
 
 
 def test_a_folder_is_no_image_and_another_report_s_pictures_are_not_looked_at(images: Path) -> None:
@@ -190,8 +191,80 @@ def test_a_folder_is_no_image_and_another_report_s_pictures_are_not_looked_at(im
     (images / "old/pairs.json").write_text("{}")
     for name in ("old", "mine"):
         Image.fromarray(speckled(3)).save(images / name / "pictures/01_a.png")
-    found = [path.relative_to(images).as_posix() for path in folder.files_of(images, images / "new")]
+    found = [path.relative_to(images).as_posix() for path in folder.listed(images, images / "new").images]
     assert found == ["clean.png", "mine/pictures/01_a.png", "sub/=turned.jpg", "twice.png"]
+
+
+def test_overlays_of_a_submission_are_not_looked_at(images: Path) -> None:
+    for name, beside in (("answers", "submission.csv"), ("decided", "decisions.csv"), ("mine", "notes.csv")):
+        (images / name / "overlays").mkdir(parents=True)
+        (images / name / beside).write_text("case_id\n")
+        Image.fromarray(speckled(3)).save(images / name / "overlays/a.png")
+    found = [path.relative_to(images).as_posix() for path in folder.listed(images, images / "new").images]
+    assert found == ["clean.png", "mine/overlays/a.png", "sub/=turned.jpg", "twice.png"]
+
+
+def test_what_could_not_be_looked_at_is_said(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (images / "figures.pdf").write_bytes(b"%PDF")
+    (images / "gone.png").symlink_to("nowhere.png")
+    walk = os.walk
+
+    def closed(top: Path, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
+        for place, below, names in walk(top):
+            if Path(place).name == "sub":
+                onerror(PermissionError(13, "Permission denied", place))
+            else:
+                yield place, below, names
+
+    monkeypatch.setattr(folder.os, "walk", closed)
+    assert run(images, tmp_path / "out", "--between", "off") == 1
+    said = capsys.readouterr().out.splitlines()
+    assert "note: left out, not read as images: 1 .pdf" in said
+    errors = [line for line in said if line.startswith("error: ")]
+    assert (
+        len(errors) == 2
+        and "sub: cannot be read (Permission denied)" in errors[1]
+        and "gone.png: leads to no" in errors[0]
+    )
+    page = (tmp_path / "out/index.html").read_text()
+    assert "1 .pdf" in page and "gone.png: leads to no file" in page
+    assert json.loads((tmp_path / "out/pairs.json").read_text())["left_out"].endswith("1 .pdf")
+
+
+def test_a_place_that_cannot_be_written_is_told_first_and_a_cache_that_cannot_costs_a_note(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr(finder, "find", lambda *_: pytest.fail("looked"))
+        assert run(images, tmp_path / "file/out") == 2
+    assert "cannot be written" in capsys.readouterr().err
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/kept").write_text("")
+    assert run(images, tmp_path / "out") == 0
+    told = json.loads((tmp_path / "out/pairs.json").read_text())
+    assert len(told["pairs"]) == 2 and "not kept for a second run" in told["images"][0]["left_out"][-1]
+
+
+def test_images_of_one_field_are_named_and_not_counted(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are they among those that have nothing in common with any other."""
+
+    def excused(figure: Figure, proposed: Sequence[Hypothesis], config: MatchingConfig) -> Finding:
+        many, few = (Hypothesis(np.eye(2, 3), np.zeros((k, 2)), np.zeros((k, 2)), "keypoints") for k in (50, 49))
+        return Finding(figure, (), (Rejected(many, excuses.FIELDS[1]), Rejected(few, excuses.FIELDS[2])))
+
+    monkeypatch.setattr(folder, "VERIFIER", excused)
+    assert run(images, tmp_path / "out") == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert "0 pairs of images share a region, 1 pair taken for one field, shown twice, nothing found in 1" in said
+    told = json.loads((tmp_path / "out/pairs.json").read_text())["excused"]
+    assert told == [{"image_a": "sub/=turned.jpg", "image_b": "twice.png", "why": excuses.FIELDS[1]}]
+    page = (tmp_path / "out/index.html").read_text()
+    assert "One field, shown twice (1)" in page and "Nothing found (1)" in page
 
 
 def test_a_name_in_another_encoding_costs_a_line(
@@ -219,7 +292,11 @@ def test_every_pair_has_a_number_of_its_own(images: Path, tmp_path: Path, monkey
         ], 3
 
     monkeypatch.setattr(folder, "candidates", sides)
-    monkeypatch.setattr(folder, "verified", lambda *_: iter(([pair(5)], [pair(5), pair(50)], [pair(5), pair(90)])))
+    monkeypatch.setattr(
+        folder,
+        "verified",
+        lambda *_: iter(Held(pairs, ()) for pairs in ([pair(5)], [pair(5), pair(50)], [pair(5), pair(90)])),
+    )
     assert run(images, tmp_path / "out") == 0
     rows = list(csv.DictReader((tmp_path / "out/pairs.csv").read_text().splitlines()))
     assert sorted(row["pair"] for row in rows) == ["1", "2", "3", "4", "5"]
@@ -246,6 +323,6 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
 def test_processes_give_the_same(images: Path, tmp_path: Path) -> None:
     """The real finder: stand-ins do not reach other processes."""
     task = folder.Task(images, tmp_path / "kept", MatchingConfig(), 60)
-    files = folder.files_of(images, tmp_path)
+    files = folder.listed(images, tmp_path).images
     names = [found.name for found in folder.looked_at(task, files, 2) if not isinstance(found, str)]
     assert names == ["clean.png", "sub/=turned.jpg", "twice.png"]

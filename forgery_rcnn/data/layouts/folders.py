@@ -4,32 +4,62 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from forgery_rcnn.data import images, masks
 from forgery_rcnn.data.layouts.record import Record, in_order
-from forgery_rcnn.errors import InputError, printable
+from forgery_rcnn.errors import FileProblems, InputError, Problem, printable
 
 Hosts = Callable[[str], tuple[str, ...]]
 Unmarked = Literal["authentic", "bad"]
+# Figures come in these too, and nothing here reads them.
+UNREAD = (".pdf", ".eps", ".svg", ".ai", ".psd", ".heic", ".avif", ".jp2", ".jfif", ".pptx", ".docx")
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files right in `folder`, sorted by name. Raises InputError: no folder, no image, one stem twice."""
+    """The image files right in `folder`, sorted by name. Raises InputError: no folder, no image, stems that occur twice."""
+    if folder.is_file():
+        raise InputError(f"{folder}: a file, not a folder; pass the folder that it is in, {folder.parent}")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in images.EXTENSIONS and not p.name.startswith("."))
     if not files:
         raise InputError(f"{folder}: no image in it; expected files ending in {', '.join(images.EXTENSIONS)}")
     seen: dict[str, Path] = {}
+    clashes = []
     for path in files:
-        if path.stem in seen:
-            raise InputError(f"{folder}: case id {path.stem!r} twice ({seen[path.stem].name}, {path.name}); rename one")
-        seen[path.stem] = path
+        first = seen.setdefault(path.stem, path)
+        if first is not path:
+            names = f"{printable(first.name)}, {printable(path.name)}"
+            clashes.append(Problem(f"case id {printable(path.stem)!r} twice ({names}); rename one"))
+    if clashes:
+        raise FileProblems(folder, clashes)
     return files
+
+
+def count_below(folder: Path, written: Iterable[Path]) -> int:
+    """How many image files lie in folders below `folder`; hidden ones, and folders `written` by a run, are left out."""
+    own, count = {path.resolve() for path in written}, 0
+    for here, names, files in os.walk(folder):
+        names[:] = [name for name in names if not name.startswith(".") and Path(here, name).resolve() not in own]
+        if Path(here) != folder:
+            count += sum(Path(f).suffix.lower() in images.EXTENSIONS and not f.startswith(".") for f in files)
+    return count
+
+
+def left_out(files: Iterable[Path]) -> str:
+    """What is said of the files that hold figures and are not read, "" = there are none; hidden ones do not count.
+
+    >>> left_out([Path("a.pdf"), Path("b.PDF"), Path("c.png"), Path("d.svg")])
+    'left out, not read as images: 2 .pdf, 1 .svg'
+    """
+    found = Counter(path.suffix.lower() for path in files if not path.name.startswith("."))
+    counts = ", ".join(f"{found[suffix]} {suffix}" for suffix in UNREAD if found[suffix])
+    return f"left out, not read as images: {counts}" if counts else ""
 
 
 def child(folder: Path, names: Sequence[str]) -> Path | None:
