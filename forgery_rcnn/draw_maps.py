@@ -60,14 +60,3 @@ def steps(scores: Mapping[str, Interval], label: str, title: str) -> Figure:
     ax.invert_yaxis()
     ax.set(xlim=(0, 1), xlabel=label, title=title)
     return figure
-
-
-def spectrum(pixels: np.ndarray, magnitude: np.ndarray, title: str) -> Figure:
-    """(H, W, 3) uint8, (h, w) float32 log-magnitude, zero frequency in the middle -> the two side by side."""
-    figure, (a, b) = panels(2, 2, (4.2, 4.0))
-    headed(figure, title)
-    image(a, pixels, f"image, {pixels.shape[1]} x {pixels.shape[0]} px")
-    shown = b.imshow(magnitude, cmap="magma", extent=(-0.5, 0.5, 0.5, -0.5), aspect="auto")
-    b.set(xlabel="cycles per pixel, across", ylabel="cycles per pixel, down", title="frequency branch's input")
-    figure.colorbar(shown, ax=b, fraction=0.046, label="log magnitude, as the network sees it")
-    return figure

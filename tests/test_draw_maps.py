@@ -57,10 +57,3 @@ def test_steps_are_bars_with_intervals_beside_the_first() -> None:
     assert list(ax.lines[-1].get_xdata()) == [0.4, 0.4] and len(ax.lines) == 2
     assert [label.get_text() for label in ax.get_yticklabels()] == ["none", "crf"]
     assert ax.get_xlabel() == "Dice (0..1)" and ax.yaxis_inverted()
-
-
-def test_a_spectrum_is_labelled_with_its_units() -> None:
-    figure = draw_maps.spectrum(np.zeros((8, 6, 3), np.uint8), np.zeros((4, 4), np.float32), "s")
-    assert figure.axes[1].get_xlabel() == "cycles per pixel, across"
-    assert figure.axes[1].images[0].get_extent() == [-0.5, 0.5, 0.5, -0.5]
-    rendered(figure)

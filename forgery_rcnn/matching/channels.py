@@ -20,13 +20,15 @@ REPLACED = 16.0  # levels that one plane loses and another gains, in the middle 
 SAME, SHARP = {"added": 0.5, "replaced": 0.4}, {"added": 0.9, "replaced": 0.75}
 """By what a mark does to the picture: share of its core that has one lightness, and how much of its contrast is there at the first ring."""
 LEVELS, EVEN = 12.0, 0.12  # off the middle lightness, at most, and as a part of it
+SHADE = {"least": 40, "alike": 0.5}
+"""Pixels within, and how far their detail correlates, from which what lies under shows through."""
 LARGEST_MARK = 0.06  # of what both panels show
 LEAST = 9  # px; a smaller component is noise
 LIT = {"levels": 32.0, "part": 0.25, "black": 0.3}
 """Levels, and part of a channel's lightest, from which it shows something there; share of it that is darker: it shines on black."""
 MISSING = (0.4, 0.05)  # a channel's light of which a merge shows less, and share of what is lit that may be so
 FILLED = 4.0  # levels of deviation from which a plane shows something
-CHANGED = {"least": 64, "kept": 0.5, "every": 0.5, "detail": 1.0, "under": 0.5}
+CHANGED = {"least": 64, "kept": 0.5, "every": 0.5, "detail": 0.4, "under": 0.5}
 """Pixels that are others, at least; share of what is lit that is kept, at least; of the others, that differ in each colour; levels of
 detail there, at least, and the part of one side's that goes on into the other's, at most."""
 HUE, FOREIGN = 0.95, 0.003  # cosine between two hues that are one; share of a merge that must have another
@@ -65,7 +67,7 @@ def is_replaced(own: np.ndarray, other: np.ndarray, seen: np.ndarray) -> bool:
         return False
     if min(plane[apart].mean() for plane in differ) < CHANGED["every"]:
         return False
-    within = cv2.erode(apart.astype(np.uint8), np.ones((ACROSS,) * 2, np.uint8)) > 0  # no outline, which is detail too
+    within = _inside(apart)
     details = ([(plane - _blurred(plane))[within] for plane in _planes(side)] for side in sides)
     return within.sum() >= CHANGED["least"] and all(
         _are_apart(first, second) for first, second in zip(*details, strict=True)
@@ -125,7 +127,7 @@ def _is_mark(own: np.ndarray, other: np.ndarray, tinted: np.ndarray, largest: fl
     apart = np.abs(differ).max(axis=2)
     quantile, part = STRONG
     core = tinted & (apart >= part * np.quantile(apart[tinted], quantile))
-    if core.sum() > largest:
+    if core.sum() > largest or _is_shade(own, other, core):
         return False
     near, far = (_grown(core, reach) & ~_grown(core, reach - 1) for reach in RINGS)
     if not (near.any() and far.any()):
@@ -133,6 +135,16 @@ def _is_mark(own: np.ndarray, other: np.ndarray, tinted: np.ndarray, largest: fl
     both_ways = np.minimum(differ[core].max(axis=1), -differ[core].min(axis=1))
     replaced = bool(np.median(both_ways) >= REPLACED)
     return any(_is_drawn(side, core, near, far, replaced) for side in (own, other))
+
+
+def _is_shade(own: np.ndarray, other: np.ndarray, core: np.ndarray) -> bool:
+    """Whether the same detail shows within, on both sides: an area shaded over, as a segmentation is."""
+    within = _inside(core)
+    if within.sum() < SHADE["least"]:
+        return False
+    sides = (np.float32(side) - _blurred(np.float32(side)) for side in (own, other))
+    first, second = (side[within].ravel() for side in sides)
+    return float(first @ second) >= SHADE["alike"] * float(np.linalg.norm(first) * np.linalg.norm(second))
 
 
 def _is_drawn(side: np.ndarray, core: np.ndarray, near: np.ndarray, far: np.ndarray, replaced: bool) -> bool:
@@ -147,6 +159,11 @@ def _is_drawn(side: np.ndarray, core: np.ndarray, near: np.ndarray, far: np.ndar
     return any(
         (off <= levels).mean() >= SAME[way] and contrasts[0] >= SHARP[way] * contrasts[1] for way, levels in ways
     )
+
+
+def _inside(mask: np.ndarray) -> np.ndarray:
+    """A mask without the places whose mean reaches over its outline, which is detail too."""
+    return cv2.erode(mask.astype(np.uint8), np.ones((2 * ACROSS - 1,) * 2, np.uint8)) > 0
 
 
 def _grown(mask: np.ndarray, reach: int) -> np.ndarray:
