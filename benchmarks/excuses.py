@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """What is alike and no forgery, and its forged counterpart: channels beside their merge, two exposures, round fields and sections, whose
-outlines are alike; a panel that was used twice, with marks over it, and a copy within a round field.
+outlines are alike, a field and its segmentation; a panel that was used twice, with marks over it or with a place of it replaced, and a
+copy within a round field.
 
-PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/excuses.py docs/results/excuses.md --hosts DIR       (some 12 minutes)
+PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE python benchmarks/excuses.py docs/results/excuses.md --hosts DIR       (some 15 minutes)
 
 Crops of the hosts that the finder's judgement was not fitted on, though the excuses were built with such figures of them in view. A *merge*
 is a field in one colour and another field's brightest parts, or patches of them, in another; its channels stand beside it in colours
 or grey. An *exposure* has another gain and gamma, new grain, moved by under 1.5 px. *Used twice*: among four panels, one with
 arrows, asterisks or letters of one colour. *Round fields* show what lies in a circle, on white or black or within a dark ring,
-*sections* what lies in an uneven outline. Flagged are figures in which the twin finder reports a pair; 95 % intervals (Wilson).
+*sections* what lies in an uneven outline. A *segmentation* is two to seven ellipses of one colour, 25 to 65 % of it, over the field.
+*Replaced* is an ellipse by another place of the same panel, all panels in colour. Flagged are figures in which the twin finder
+reports a pair; 95 % intervals (Wilson).
 """
 
 from __future__ import annotations
@@ -183,6 +186,30 @@ def copied_within(crops: Crops, rng: np.random.Generator) -> np.ndarray:
     return outlined(np.round(piece * (1 - place) + moved * place).astype(np.uint8), 0.0, rng)
 
 
+def ellipses(size: tuple[int, ...], count: int, rng: np.random.Generator) -> np.ndarray:
+    """-> (h, w, 1) float32 in 0..1."""
+    place = np.zeros(size[:2], np.float32)
+    for _ in range(count):
+        at, axes = [int(rng.integers(25, side - 25)) for side in size[1::-1]], rng.integers(9, 25, 2).tolist()
+        cv2.ellipse(place, at, axes, float(rng.integers(180)), 0.0, 360.0, 1.0, cv2.FILLED)
+    return cv2.GaussianBlur(place, (0, 0), 0.7)[..., None]
+
+
+def segmented(crops: Crops, rng: np.random.Generator) -> np.ndarray:
+    (own,) = crops.cut(1, rng)
+    place = ellipses(own.shape, int(rng.integers(2, 8)), rng) * rng.uniform(0.25, 0.65)
+    shaded = own * (1 - place) + 255 * place * COLOURS[rng.integers(len(COLOURS))]
+    return laid_out([own, np.round(shaded).astype(np.uint8)], 2, 255, rng)
+
+
+def replaced(crops: Crops, rng: np.random.Generator) -> np.ndarray:
+    own, *others = (np.round(piece * rng.uniform(0.6, 1.0, 3)).astype(np.uint8) for piece in crops.cut(3, rng))
+    place = ellipses(own.shape, 1, rng)
+    moved = np.roll(own, rng.integers(40, np.array(own.shape[:2]) - 40), axis=(0, 1))
+    panels = [own, np.round(own * (1 - place) + moved * place).astype(np.uint8), *others]
+    return laid_out([panels[number] for number in rng.permutation(4)], 2, 255, rng)
+
+
 KINDS: dict[str, tuple[str, Callable[[Crops, np.random.Generator], np.ndarray]]] = {
     "channels and merge, white gutters": ("authentic", white_gutters),
     "channels and merge, black gutters": ("authentic", black_gutters),
@@ -192,6 +219,8 @@ KINDS: dict[str, tuple[str, Callable[[Crops, np.random.Generator], np.ndarray]]]
     "a section": ("authentic", section),
     "a panel used twice, marks over one": ("forged", used_twice),
     "a copy within a round field": ("forged", copied_within),
+    "a field and its segmentation": ("authentic", segmented),
+    "a panel used twice, a place replaced": ("forged", replaced),
 }
 
 
