@@ -25,20 +25,11 @@ from forgery_rcnn.cli import command, described, tyro  # first: it says what is 
 # isort: split
 from forgery_rcnn import compare, contracts, numbers, report, strata, tables
 from forgery_rcnn.bootstrap import Resampling
+from forgery_rcnn.data_config import Where
 from forgery_rcnn.decision import Decision
 from forgery_rcnn.errors import FileProblems, InputError, Problem, listed
 from forgery_rcnn.instances import ANY_SIZE, Answer, Instances, Truth
 from forgery_rcnn.submission import formats, mediaeval, official, recodai, tianchi
-
-
-@dataclass(frozen=True)
-class Where:
-    """Images to score weights on."""
-
-    root: Path | None = None
-    """Data root in one of the layouts (README); default the built-in sample."""
-    skip_bad: bool = False
-    """List bad files and leave them out."""
 
 
 @dataclass(frozen=True)

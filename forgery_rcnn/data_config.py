@@ -10,6 +10,16 @@ from forgery_rcnn.errors import require
 
 
 @dataclass(frozen=True)
+class Where:
+    """Images that a command looks at."""
+
+    root: Path | None = None
+    """Data root in one of the layouts (README); default the built-in sample."""
+    skip_bad: bool = False
+    """List bad files and leave them out."""
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Which images, how they are split, and what is done to them before the model sees them."""
 

@@ -67,14 +67,19 @@ class Answers:
     undecided: Interval
 
 
+def check_shares(false_alarms: float, missed: float) -> None:
+    """Raises InputError: no share that may be asked for."""
+    for name, share in (("--false-alarms", false_alarms), ("--missed", missed)):
+        require(0 <= share < 1, f"{name} is {share}; use a share from 0 to below 1, e.g. 0.05")
+
+
 def fit(scores: np.ndarray, forged: np.ndarray, false_alarms: float, missed: float) -> Decision:
     """(N,) image scores 0..1, (N,) bool -> Decision that keeps to both shares on these images.
 
     Raises InputError: a score that is not known, too few images of a kind.
     """
     counts = int((~forged).sum()), int(forged.sum())
-    for name, share in (("--false-alarms", false_alarms), ("--missed", missed)):
-        require(0 <= share < 1, f"{name} is {share}; use a share from 0 to below 1, e.g. 0.05")
+    check_shares(false_alarms, missed)
     require(
         min(counts) >= FEWEST,
         f"{counts[0]} authentic and {counts[1]} forged images: a decision needs {FEWEST} of each; use more images",

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from forgery_rcnn import decision
 from forgery_rcnn.cli import described, tyro
-from forgery_rcnn.commands.fit import Where
 from forgery_rcnn.config import BARE_PTH
+from forgery_rcnn.data_config import Where
 from forgery_rcnn.errors import require
 
 
@@ -45,9 +46,7 @@ class Job:
     precision: Literal["auto", "bf16", "float32"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("false_alarms", "missed"):
-            share = getattr(self, name)
-            require(0 <= share < 1, f"--{name.replace('_', '-')} is {share}; use a share from 0 to below 1, e.g. 0.05")
+        decision.check_shares(self.false_alarms, self.missed)
         require(0 < self.share <= 1, f"--share is {self.share}; use a share above 0, at most 1")
         require(self.seed >= 0, f"--seed is {self.seed}; use 0 or more")
 

@@ -24,6 +24,7 @@ import numpy as np
 from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.cli import described, tyro
 from forgery_rcnn.config import BARE_PTH, InferenceConfig, from_dict
+from forgery_rcnn.data_config import Where
 from forgery_rcnn.errors import InputError, require
 
 if TYPE_CHECKING:
@@ -33,16 +34,6 @@ if TYPE_CHECKING:
     from forgery_rcnn.engine.runlog import Screen
     from forgery_rcnn.engine.thresholds import Setting
     from forgery_rcnn.inference.ensemble import Ensemble
-
-
-@dataclass(frozen=True)
-class Where:
-    """Which images."""
-
-    root: Path | None = None
-    """Data root in one of the layouts; default the built-in sample."""
-    skip_bad: bool = False
-    """List bad files and leave them out."""
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from forgery_rcnn import decision
 from forgery_rcnn.bootstrap import Resampling
 from forgery_rcnn.cli import described, tyro
-from forgery_rcnn.commands.fit import Where
 from forgery_rcnn.config import BARE_PTH, InferenceConfig, MatchingConfig
+from forgery_rcnn.data_config import Where
 from forgery_rcnn.errors import InputError, require
 
 if TYPE_CHECKING:
@@ -64,10 +65,7 @@ class Job:
     precision: Literal["auto", "bf16", "float32"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("false_alarms", "missed"):
-            share = getattr(self, name)
-            flag = "--" + name.replace("_", "-")
-            require(0 <= share < 1, f"{flag} is {share}; use a share from 0 to below 1, e.g. 0.05")
+        decision.check_shares(self.false_alarms, self.missed)
         require(0 < self.share <= 1, f"--share is {self.share}; use a share above 0, at most 1")
         require(self.seed >= 0, f"--seed is {self.seed}; use 0 or more")
 
