@@ -20,8 +20,8 @@ REPLACED = 16.0  # levels that one plane loses and another gains, in the middle 
 SAME, SHARP = {"added": 0.5, "replaced": 0.4}, {"added": 0.9, "replaced": 0.75}
 """By what a mark does to the picture: share of its core that has one lightness, and how much of its contrast is there at the first ring."""
 LEVELS, EVEN = 12.0, 0.12  # off the middle lightness, at most, and as a part of it
-SHADE = {"least": 40, "alike": 0.5}
-"""Pixels within, and how far their detail correlates, from which what lies under shows through."""
+SHADE = {"least": 40, "levels": 0.4, "alike": 0.8}
+"""Pixels within, deviation of their lightness on either side, and how far it correlates, from which what lies under shows through."""
 LARGEST_MARK = 0.06  # of what both panels show
 LEAST = 9  # px; a smaller component is noise
 LIT = {"levels": 32.0, "part": 0.25, "black": 0.3}
@@ -67,6 +67,12 @@ def is_replaced(own: np.ndarray, other: np.ndarray, seen: np.ndarray) -> bool:
         return False
     if min(plane[apart].mean() for plane in differ) < CHANGED["every"]:
         return False
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(apart.astype(np.uint8), connectivity=8)
+    for number in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= SHADE["least"]) + 1:
+        x, y, width, height = stats[number, :4].tolist()
+        window = np.s_[max(y - ACROSS, 0) : y + height + ACROSS, max(x - ACROSS, 0) : x + width + ACROSS]
+        if _is_shade(own[window], other[window], parts[window] == number):
+            apart[window][parts[window] == number] = False
     within = _inside(apart)
     details = ([(plane - _blurred(plane))[within] for plane in _planes(side)] for side in sides)
     return within.sum() >= CHANGED["least"] and all(
@@ -138,13 +144,15 @@ def _is_mark(own: np.ndarray, other: np.ndarray, tinted: np.ndarray, largest: fl
 
 
 def _is_shade(own: np.ndarray, other: np.ndarray, core: np.ndarray) -> bool:
-    """Whether the same detail shows within, on both sides: an area shaded over, as a segmentation is."""
+    """2 x (h, w, 3) uint8 and (h, w) bool -> whether the same lights and shadows show within, on both sides: an area shaded over, as a
+    segmentation is."""
     within = _inside(core)
     if within.sum() < SHADE["least"]:
         return False
-    sides = (np.float32(side) - _blurred(np.float32(side)) for side in (own, other))
-    first, second = (side[within].ravel() for side in sides)
-    return float(first @ second) >= SHADE["alike"] * float(np.linalg.norm(first) * np.linalg.norm(second))
+    lights = [_blurred(gray_of(side))[within] for side in (own, other)]
+    if min(float(light.std()) for light in lights) < SHADE["levels"]:
+        return False
+    return float(np.corrcoef(*lights)[0, 1]) >= SHADE["alike"]
 
 
 def _is_drawn(side: np.ndarray, core: np.ndarray, near: np.ndarray, far: np.ndarray, replaced: bool) -> bool:
