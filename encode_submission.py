@@ -80,7 +80,8 @@ class Job:
     settings: Written = field(default_factory=Written)
     inference: InferenceOver = field(default_factory=InferenceOver)
     overlays: int = 100
-    """Draw at most so many pictures: of every image with truth, else of those that are flagged."""
+    """Draw at most so many pictures: of every image with truth, else of those that are flagged. One that an earlier run drew of any
+    other of these images is removed."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     backend: Literal["torch", "openvino"] = "torch"
@@ -127,7 +128,8 @@ def _passed_over(folder: Path, out: Path) -> list[str]:
     """What in the folder is not looked at."""
     from forgery_rcnn.data.layouts import folders
 
-    below, other = folders.count_below(folder, (out, out / "overlays")), folders.left_out(folder.iterdir())
+    below = folders.count_below(folder, (out, out / "overlays"))
+    other = folders.left_out(path for path in folder.iterdir() if path.is_file())
     said = f"{below} images in folders below {folder} are not looked at; name such a folder by --images"
     return [said] * bool(below) + [other] * bool(other)
 
@@ -234,11 +236,14 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
             done.problems.append(f"{printable(str(error), 500)} (not scored)")
     screen.say(_line(case, prediction, known) + (f" | {done.decisions[-1][1]}" if found.decision else ""))
     overlay = job.out / "overlays" / f"{path.stem}.png"
-    if done.drawn < job.overlays and (known or answer.instances):
-        _draw(overlay, pixels, known, prediction)
-        done.drawn += 1
-    elif overlay.is_file() and not overlay.samefile(path):  # of an earlier run, which may have said otherwise
-        overlay.unlink()
+    try:
+        if done.drawn < job.overlays and (known or answer.instances):
+            _draw(overlay, pixels, known, prediction)
+            done.drawn += 1
+        elif overlay.is_file() and not overlay.samefile(path):  # of an earlier run, which may have said otherwise
+            overlay.unlink()
+    except (OSError, *images.FAULTS) as error:
+        done.problems.append(f"{printable(f'{overlay}: {error}', 500)} (no picture)")
     return answer
 
 
@@ -265,9 +270,11 @@ def _line(case: str, prediction: Prediction, known: Known) -> str:
 
 def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) -> None:
     from forgery_rcnn import draw
+    from forgery_rcnn.data.layouts import folders
 
     truth = known.instances or Instances(prediction.instances.size)
     draw.save(draw.overlay(pixels, truth if known else None, prediction, path.stem), path)
+    (path.parent / folders.DRAWN).touch()
 
 
 def _finish(job: Job, written: Path, done: Results, rule: Decision | None, screen: Screen) -> None:

@@ -26,11 +26,10 @@ from forgery_rcnn import draw, draw_links, tables
 from forgery_rcnn.data import images
 from forgery_rcnn.engine import runlog, stopping
 from forgery_rcnn.errors import InputError, printable
-from forgery_rcnn.matching import evidence, folder, page
+from forgery_rcnn.matching import evidence, finder, folder, page
 from forgery_rcnn.matching.evidence import Evidence, Link
 from forgery_rcnn.matching.examined import Examined
 from forgery_rcnn.matching.folder import Task
-from forgery_rcnn.matching.pairs import shares
 from forgery_rcnn.matching_config import MatchingConfig
 
 
@@ -57,6 +56,9 @@ class Job:
                 raise InputError(f"--{name} is {getattr(self, name)}; use {least} or more")
         if self.out.resolve() == self.folder.resolve():
             raise InputError(f"--out {self.out} is the folder of images itself; name another folder")
+        pictures, own = (self.out / folder.PICTURES).resolve(), self.folder.resolve()
+        if pictures == own or pictures in own.parents:
+            raise InputError(f"--out {self.out}: its pictures would be drawn among the images; name another folder")
 
     def task(self, files: int) -> Task:
         """The same for a folder of so many files."""
@@ -87,7 +89,11 @@ def main(argv: list[str] | None = None) -> int:
     with stopping.listening() as stop:
         found = _looked(job, files, found, stop, screen)
         if not found.files and found.refused:
-            raise InputError(f"none of the {len(files)} images could be read; the first: {found.refused[0]}")
+            for line in found.refused:
+                screen.say(f"error: {line}")
+            raise InputError(
+                f"none of the {len(files)} images could be read; the first: {found.refused[len(there.refused)]}"
+            )
         if job.between == "off":
             found = replace(found, unheld="images were not held against each other (--between off)")
         elif stop:
@@ -153,8 +159,9 @@ def _held_together(job: Job, found: Evidence, stop: stopping.StopSignal, screen:
             if isinstance(held, str):
                 refused.append(held)
                 continue
+            names = each.files[0].name, each.files[1].name
             if held.excused:
-                excused[each.files[0].name, each.files[1].name] = held.excused[0]
+                excused[names] = tuple(dict.fromkeys((*excused.get(names, ()), *held.excused)))
             new = [pair for pair in held.pairs if not any(_as(Link(0, *each.files, pair), other) for other in links)]
             mine = [Link(len(links) + n, *each.files, pair) for n, pair in enumerate(new, 1)]
             links.extend(mine)
@@ -169,8 +176,9 @@ def _held_together(job: Job, found: Evidence, stop: stopping.StopSignal, screen:
 
 def _as(link: Link, other: Link) -> bool:
     """Whether two links say the same: two candidates may end at one motion."""
-    same = (link.a.name, link.b.name) == (other.a.name, other.b.name)
-    return same and shares(link.pair.first, other.pair.first) and shares(link.pair.second, other.pair.second)
+    if (link.a.name, link.b.name) != (other.a.name, other.b.name):
+        return False
+    return finder.is_told((link.pair.first, link.pair.second, link.pair.matrix), other.pair, link.a.size[0])
 
 
 def _drawn(job: Job, found: Evidence, stop: stopping.StopSignal, screen: runlog.Screen) -> Evidence:

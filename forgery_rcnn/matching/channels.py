@@ -73,7 +73,7 @@ def is_replaced(own: np.ndarray, other: np.ndarray, seen: np.ndarray) -> bool:
         window = np.s_[max(y - ACROSS, 0) : y + height + ACROSS, max(x - ACROSS, 0) : x + width + ACROSS]
         if _is_shade(own[window], other[window], parts[window] == number):
             apart[window][parts[window] == number] = False
-    within = _inside(apart)
+    within = _inside(apart) & (np.maximum(own, other).max(axis=2) < 255)  # saturated, nothing shows through
     details = ([(plane - _blurred(plane))[within] for plane in _planes(side)] for side in sides)
     return within.sum() >= CHANGED["least"] and all(
         _are_apart(first, second) for first, second in zip(*details, strict=True)

@@ -59,7 +59,7 @@ class Evidence:
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     unheld: str = ""
-    excused: dict[tuple[str, str], str] = field(default_factory=dict)
+    excused: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     left_out: str = ""
 
     def within(self, name: str) -> list[Link]:
@@ -187,7 +187,7 @@ def to_json(found: Evidence) -> str:
         "verdict": found.verdict(),
         "versions": found.versions,
         "settings": found.settings,
-        "excused": [{"image_a": a, "image_b": b, "why": why} for (a, b), why in found.excused.items()],
+        "excused": [{"image_a": a, "image_b": b, "why": list(why)} for (a, b), why in found.excused.items()],
         "pairs": [_linked(link) for link in found.links],
         "images": [_told(found, file) for file in found.files],
         "not_read": list(found.refused),
@@ -220,7 +220,7 @@ def _told(found: Evidence, file: Examined) -> dict[str, Any]:
 
 
 def left_out(file: Examined) -> list[str]:
-    """What was not looked at in a file, a few words each."""
+    """What was not looked at in a file, or excused, a few words each."""
     share = int(file.ignored[:, 1].sum()) / max(1, file.size[0] * file.size[1])
     words = [f"{100 * share:.1f} % of it, taken for text, lines or empty margin"] if share >= 0.001 else []
     return [*words, *(printable(note) for note in file.notes)]

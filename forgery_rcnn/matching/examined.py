@@ -61,7 +61,7 @@ def examine(path: Path, name: str, config: MatchingConfig, per_panel: int, finde
     if coarse >= COARSE:
         quality = compression.quality(coarse)
         notes.append(f"compressed as by JPEG of quality {quality} or so: copies of faint detail may be missed")
-    notes += [f"no pair: {line}" for line in excuses.told(finding)]
+    notes += [f"excused: {line}" for line in excuses.told(finding)]
     ignored = rle.runs_of(figure.ignored)
     return Examined(name, figure.size, figure.panels, ignored, finding.pairs, points, tuple(notes))
 

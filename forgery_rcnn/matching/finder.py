@@ -134,12 +134,12 @@ def _apart(pairs: list[Pair], height: int) -> list[Pair]:
         if pair.score < judge.SURE and any(shares(a, b) for a in mine for b in sure):
             continue
         ways = (*mine, pair.matrix), (*mine[::-1], inverse(pair.matrix))
-        if not any(_is_told(way, other, height) for other in kept for way in ways):
+        if not any(is_told(way, other, height) for other in kept for way in ways):
             kept.append(pair)
     return kept
 
 
-def _is_told(pair: tuple[rle.Runs, rle.Runs, np.ndarray], better: Pair, height: int) -> bool:
+def is_told(pair: tuple[rle.Runs, rle.Runs, np.ndarray], better: Pair, height: int) -> bool:
     """Whether two regions, and the motion from the first to the second, are those of a better pair."""
     first, second, matrix = pair
     if not (shares(first, better.first) and shares(second, better.second)):

@@ -27,8 +27,6 @@ from forgery_rcnn.matching_config import MatchingConfig
 FEATURES, FEWEST, MOST = 600_000, 150, 800  # in the library at most, and of a panel
 VERIFIER: between.Verifier = finder.verified
 PICTURES, REPORT = "pictures", "pairs.json"  # of a report, in its folder
-DRAWN = {PICTURES: {REPORT}, "overlays": {"submission.csv", "decisions.csv"}}
-"""Folders of pictures that a run draws, here and by encode_submission.py, and what it writes beside them."""
 DECODED = 4  # files that are held in memory at once
 
 
@@ -70,21 +68,23 @@ def listed(folder: Path, out: Path) -> Listing:
     found, others, refused = [], [], []
 
     def closed(error: OSError) -> None:
-        refused.append(printable(f"{error.filename}: cannot be read ({error.strerror}); change its permissions", 500))
+        refused.append(_line(error.filename, f"cannot be read ({error.strerror}); change its permissions"))
 
     for place, below, names in os.walk(folder, onerror=closed):
         here = Path(place)
-        drawn = {(out / PICTURES).resolve()} | {
-            (here / own).resolve() for own, beside in DRAWN.items() if beside & {*names}
-        }
-        below[:] = [one for one in below if not one.startswith(".") and (here / one).resolve() not in drawn]
+        below[:] = [one for one in below if not one.startswith(".") and not _is_drawn(here / one, out)]
+        refused += [
+            _line(here / one, "a link to a folder, not followed; look at that folder")
+            for one in below
+            if (here / one).is_symlink()
+        ]
         for path in (here / name for name in names if not name.startswith(".")):
             if path.suffix.lower() not in images.EXTENSIONS:
                 others.append(path)
             elif path.is_file():
                 found.append(path)
             else:
-                refused.append(printable(f"{path}: leads to no file; mend the link", 500))
+                refused.append(_line(path, "a link that leads to no file" if path.is_symlink() else "no regular file"))
     if not found:
         raise InputError(
             refused[0]
@@ -92,6 +92,16 @@ def listed(folder: Path, out: Path) -> Listing:
             else f"{folder}: no image in it; expected files ending in {', '.join(images.EXTENSIONS)}"
         )
     return Listing(sorted(found), refused, folders.left_out(others))
+
+
+def _line(place: Path | str, fault: str) -> str:
+    return printable(f"{place}: {fault}", 500)
+
+
+def _is_drawn(folder: Path, out: Path) -> bool:
+    """Whether a folder holds pictures that a run drew: of a report, or overlays of a submission."""
+    report = folder.name == PICTURES and (folder.parent / REPORT).is_file()
+    return report or (folder / folders.DRAWN).is_file() or folder.resolve() == (out / PICTURES).resolve()
 
 
 def looked_at(task: Task, files: Sequence[Path], workers: int) -> Iterator[Examined | str]:

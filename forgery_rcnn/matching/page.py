@@ -114,7 +114,7 @@ def to_html(found: Evidence) -> str:
         verdict=found.verdict(),
         parts=parts,
         clean=[printable(file.name) for file in found.clean()],
-        excused=[(printable(a), printable(b), why) for (a, b), why in found.excused.items()],
+        excused=[(printable(a), printable(b), "; ".join(why)) for (a, b), why in found.excused.items()],
         refused=[printable(line, 500) for line in found.refused],
         unseen=found.unseen,
         other_formats=found.left_out,

@@ -169,7 +169,7 @@ def coloured(seed: int) -> np.ndarray:
 
 @QUALITIES
 def test_a_patch_in_colour_is_no_stain(quality: int) -> None:
-    """The picture as it was and with a square moved within it, side by side or one above the other."""
+    """The picture as it was and with a square moved within it, side by side."""
     own = coloured(1)
     assert channels.is_replaced(own, pasted(own), EVERYWHERE) and channels.is_replaced(pasted(own), own, EVERYWHERE)
     found = finder.find(saved(strip(own, pasted(own)), quality), MatchingConfig()).pairs
@@ -187,3 +187,36 @@ def test_a_stain_or_shade_lets_through_what_lies_under_it(under: np.ndarray, col
     for share in (0.3, 0.5, 0.7):
         shaded = np.round(coloured(3) * (1 - share * inside) + 255 * share * inside * colour).astype(np.uint8)
         assert not channels.is_replaced(coloured(3), shaded, EVERYWHERE)
+
+
+def shaded(pixels: np.ndarray, share: float, colour: np.ndarray) -> np.ndarray:
+    """With three areas of one colour over it."""
+    inside = np.zeros((*pixels.shape[:2], 1), np.float32)
+    for at in ((50, 60), (140, 90), (90, 160)):
+        cv2.ellipse(inside, at, (17, 12), 30.0, 0.0, 360.0, 1.0, cv2.FILLED)
+    return np.round(pixels * (1 - share * inside) + 255 * share * inside * colour).astype(np.uint8)
+
+
+@pytest.mark.parametrize("colour", [RED, np.float32((1, 0, 1)), np.float32((0, 1, 1))])
+@pytest.mark.parametrize("quality", [100, 70])
+def test_a_field_beside_its_segmentation_is_one_field(quality: int, colour: np.ndarray) -> None:
+    for seed, share in ((2, 0.35), (4, 0.6)):
+        assert pairs(saved(strip(field(seed), shaded(field(seed), share, colour)), quality)) == 0
+
+
+def test_shades_under_jpeg_are_not_something_else_put_there() -> None:
+    """Whose fine detail is not the same any more."""
+    smooth = np.uint8(cv2.GaussianBlur(np.float32(coloured(5)), (0, 0), 3))
+    page = saved(strip(smooth, shaded(smooth, 0.6, np.float32((1, 0, 1)))), 60)
+    assert not channels.is_replaced(page[8:208, 8:208], page[8:208, 216:416], EVERYWHERE)
+
+
+def test_what_was_recorded_twice_may_differ_in_places() -> None:
+    """Each of the two with grain of its own, in colour: no picture with something put there."""
+    grain = np.random.default_rng(3).normal(0, 6, (2, SIDE, SIDE, 3))
+    sides = [
+        np.uint8(np.clip(side + one, 0, 255))
+        for side, one in zip((coloured(6), pasted(coloured(6))), grain, strict=True)
+    ]
+    found = finder.find(strip(*sides), MatchingConfig()).pairs
+    assert not any(abs(abs(pair.matrix[0, 2]) - SIDE - 8) < 2 and abs(pair.matrix[1, 2]) < 2 for pair in found)

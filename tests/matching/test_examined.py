@@ -46,8 +46,10 @@ def test_what_is_kept_belongs_to_the_content_the_settings_the_code_and_the_libra
     told = {key(), key(other), key(config=MatchingConfig(min_score=0.9)), key(per_panel=11)}
     monkeypatch.setattr(examined.cv2, "__version__", "9.9")
     told.add(key())
-    monkeypatch.setattr(Path, "read_bytes", lambda path: path.name.encode())
-    told.add(key())
-    assert len(told) == 6
+    read = Path.read_bytes
+    for changed in ("images.py", "rle.py", "judge.json"):
+        monkeypatch.setattr(Path, "read_bytes", lambda path, name=changed: b"" if path.name == name else read(path))
+        told.add(key())
+    assert len(told) == 8
     monkeypatch.undo()
     examined._code.cache_clear()

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from forgery_rcnn import rle
+from forgery_rcnn.data.layouts import folders
 from forgery_rcnn.matching import examined, excuses, finder, folder
 from forgery_rcnn.matching.__main__ import main
 from forgery_rcnn.matching.between import Held
@@ -165,6 +166,7 @@ def test_ctrl_c_leaves_what_is_done(images: Path, tmp_path: Path, monkeypatch: p
         (["missing"], "no such folder of images"),
         (["empty"], "no image in it"),
         (["in", "--out", "in"], "is the folder of images itself"),
+        (["pictures/in", "--out", "."], "its pictures would be drawn among the images"),
         (["in", "--workers", "0"], "--workers is 0"),
     ],
 )
@@ -196,10 +198,12 @@ def test_a_folder_is_no_image_and_another_report_s_pictures_are_not_looked_at(im
 
 
 def test_overlays_of_a_submission_are_not_looked_at(images: Path) -> None:
-    for name, beside in (("answers", "submission.csv"), ("decided", "decisions.csv"), ("mine", "notes.csv")):
+    """Whatever the format of the submission beside them."""
+    for name, marked in (("answers", True), ("mine", False)):
         (images / name / "overlays").mkdir(parents=True)
-        (images / name / beside).write_text("case_id\n")
         Image.fromarray(speckled(3)).save(images / name / "overlays/a.png")
+        if marked:
+            (images / name / "overlays" / folders.DRAWN).touch()
     found = [path.relative_to(images).as_posix() for path in folder.listed(images, images / "new").images]
     assert found == ["clean.png", "mine/overlays/a.png", "sub/=turned.jpg", "twice.png"]
 
@@ -209,6 +213,7 @@ def test_what_could_not_be_looked_at_is_said(
 ) -> None:
     (images / "figures.pdf").write_bytes(b"%PDF")
     (images / "gone.png").symlink_to("nowhere.png")
+    (images / "linked").symlink_to(tmp_path)
     walk = os.walk
 
     def closed(top: Path, onerror: Callable[[OSError], None]) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -224,12 +229,13 @@ def test_what_could_not_be_looked_at_is_said(
     assert "note: left out, not read as images: 1 .pdf" in said
     errors = [line for line in said if line.startswith("error: ")]
     assert (
-        len(errors) == 2
-        and "sub: cannot be read (Permission denied)" in errors[1]
-        and "gone.png: leads to no" in errors[0]
+        len(errors) == 3
+        and "linked: a link to a folder, not followed" in errors[0]
+        and "gone.png: a link that leads to no file" in errors[1]
+        and "sub: cannot be read (Permission denied)" in errors[2]
     )
     page = (tmp_path / "out/index.html").read_text()
-    assert "1 .pdf" in page and "gone.png: leads to no file" in page
+    assert "1 .pdf" in page and "gone.png: a link that leads to no file" in page
     assert json.loads((tmp_path / "out/pairs.json").read_text())["left_out"].endswith("1 .pdf")
 
 
@@ -262,7 +268,7 @@ def test_images_of_one_field_are_named_and_not_counted(
     said = capsys.readouterr().out.splitlines()[-1]
     assert "0 pairs of images share a region, 1 pair taken for one field, shown twice, nothing found in 1" in said
     told = json.loads((tmp_path / "out/pairs.json").read_text())["excused"]
-    assert told == [{"image_a": "sub/=turned.jpg", "image_b": "twice.png", "why": excuses.FIELDS[1]}]
+    assert told == [{"image_a": "sub/=turned.jpg", "image_b": "twice.png", "why": [excuses.FIELDS[1]]}]
     page = (tmp_path / "out/index.html").read_text()
     assert "One field, shown twice (1)" in page and "Nothing found (1)" in page
 
