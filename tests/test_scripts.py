@@ -368,6 +368,28 @@ def test_pixels_that_a_model_stumbles_over_cost_one_row(
     assert [line[:2] for line in (tmp_path / "out/submission.csv").read_text().splitlines()[1:]] == ["0,", "2,"]
 
 
+@pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied"), MemoryError("too large")])
+def test_a_picture_that_cannot_be_drawn_costs_a_line_and_no_answer(
+    shared_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
+) -> None:
+    import encode_submission
+
+    def fails(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(encode_submission, "_draw", fails)
+    flags = ["--images", str(shared_root / "train_images/forged"), "--masks", str(shared_root / "train_masks")]
+    assert encode_submission.main([*flags, "--weights", "matcher", "--out", str(tmp_path)]) == 1
+    count = len(list((shared_root / "train_images/forged").iterdir()))
+    assert len((tmp_path / "submission.csv").read_text().splitlines()) == count + 1
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")]
+    assert len(said) == count and all(line.endswith("(no picture)") for line in said)
+
+
 def test_names_that_a_file_cannot_hold_cost_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import encode_submission
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import between
+from forgery_rcnn.matching import between, finder
 from forgery_rcnn.matching.library import Candidate
 from forgery_rcnn.matching.pairs import Figure, Finding, Hypothesis, Pair, gray_of, inverse
 from forgery_rcnn.matching_config import MatchingConfig
+from tests.matching.planted import noise_texture
 
 BOXES = np.array([[10, 20, 70, 60], [5, 0, 85, 50]])
 SIZES = (80, 90), (50, 100)
@@ -104,3 +105,14 @@ def test_specks_that_stay_in_place_are_the_cameras() -> None:
         assert len(between.verified(twins, candidate(np.eye(2, 3)), MatchingConfig(), says(pair)).pairs) == count
     moved = pair_on(twins, (10, 10, 30, 30), (60 + right, 50, 80 + right, 70))
     assert len(between.verified(twins, candidate(np.eye(2, 3)), MatchingConfig(), says(moved)).pairs) == 1
+
+
+@pytest.mark.parametrize("side", [236, 240])
+def test_one_picture_in_two_files_is_the_same_pixel_for_pixel(side: int) -> None:
+    """However far from each other the two are laid side by side: they were not compressed together."""
+    one = finder.seen(noise_texture(1.5, 2, side))
+    canvas = between.joined((one, one), np.array([[0, 0, side, side]] * 2))
+    places = np.argwhere(np.ones((side // 20, side // 20), bool))[:, ::-1] * 20.0 + 5
+    same = Candidate(0, 1, np.eye(2, 3), np.float32(places), np.float32(places), 9.0)
+    found = between.verified(canvas, same, MatchingConfig(), finder.verified).pairs
+    assert [pair.told_by for pair in found] == ["pixels"]
