@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from benchmarks.planting import cut_out
+from forgery_rcnn.data import images, sample
 from forgery_rcnn.matching import finder, outlines
 from forgery_rcnn.matching.pairs import Finding
 from forgery_rcnn.matching_config import MatchingConfig
@@ -98,3 +101,10 @@ def test_the_outline_of_a_section_is_no_copy_of_its_other_side(kind: str, qualit
 def test_without_the_excuse_some_of_the_fields_above_pass_for_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlines, "is_outline", lambda *_: False)
     assert any(found(round_field(content(seed), "ringed")).pairs for seed in range(4))
+
+
+def test_bands_of_a_blot_are_no_outline(tmp_path: Path) -> None:
+    """Two lanes of the built-in sample, mirrored beside their source: one curve runs along all bands."""
+    pixels = images.read(sample.build(tmp_path / "sample") / "test_images/30011.png").pixels
+    (pair,) = found(pixels).pairs
+    assert pair.told_by == "pixels" and pair.matrix.tolist() == [[-1, 0, 238], [0, 1, 4]]
