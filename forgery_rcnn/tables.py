@@ -115,7 +115,7 @@ def write(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -
 def save(path: Path, told: str) -> None:
     """Write a text file whole or not at all. Raises InputError when it cannot be written."""
     with replacing(path) as temporary:
-        temporary.write_text(told, encoding="utf-8")
+        temporary.write_text(told, encoding="utf-8", newline="")
 
 
 def text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

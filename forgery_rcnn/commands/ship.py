@@ -224,8 +224,7 @@ def _card(scene: _Scene, found: Ensemble, measured: Any, told: Sequence[str], ot
     made = provenance.lines(found, scene.job.hosts, scene.there, _recipe(scene.job))
     card = model_card.Card(scene.target.name, provenance.about(found), made, told, measured, others)
     path = scene.target.with_name(f"{scene.target.name}.md")
-    with tables.replacing(path) as temporary:
-        temporary.write_text("\n".join(model_card.lines(card)), encoding="utf-8")
+    tables.save(path, "\n".join(model_card.lines(card)))
     scene.screen.say(f"written: {', '.join(str(p) for p in sorted(path.parent.glob(f'{scene.target.name}.*')))}")
 
 

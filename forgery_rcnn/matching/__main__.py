@@ -219,8 +219,7 @@ def _written(job: Job, found: Evidence) -> None:
     """Each file whole or not at all."""
     said = {"pairs.csv": evidence.to_csv, folder.REPORT: evidence.to_json, "index.html": page.to_html}
     for name, text in said.items():
-        with tables.replacing(job.out / name) as temporary:
-            temporary.write_text(text(found), encoding="utf-8", newline="")
+        tables.save(job.out / name, text(found))
 
 
 if __name__ == "__main__":

@@ -118,16 +118,15 @@ def _begun(corpus: Corpus) -> list[Case]:
     if not stamp.is_file():
         if corpus.out.exists() and any(corpus.out.iterdir()):
             raise InputError(f"{corpus.out}: is not empty and was not made here; move it away, or name another folder")
-        with tables.replacing(stamp) as temporary:
-            temporary.write_text(json.dumps(corpus.stamp()))
+        tables.save(stamp, json.dumps(corpus.stamp()))
     if stamp.read_text() != json.dumps(corpus.stamp()):
         raise InputError(f"{corpus.out}: was begun with other hosts or settings; use those, or name another folder")
     cases = [
         case for case in map(Case.read, log.read_bytes().split(b"\n") if log.is_file() else ()) if case is not None
     ]
     cases = [case for case in cases if all((corpus.out / name).is_file() for name in case.files())]
-    with tables.replacing(log) as temporary:  # without what a kill cut short, and what was deleted since
-        temporary.write_text("".join(case.line() for case in cases))
+    # Without what a kill cut short, and what was deleted since.
+    tables.save(log, "".join(case.line() for case in cases))
     if any(case.case > corpus.count for case in cases):
         raise InputError(f"{corpus.out}: holds more than {corpus.count} figures already; ask for at least {len(cases)}")
     return cases
