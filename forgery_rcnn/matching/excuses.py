@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import agreement, channels, furniture, motions, outlines, verify
+from forgery_rcnn.matching import agreement, channels, furniture, motions, verify
 from forgery_rcnn.matching.pairs import Figure, Finding, gray_of, parts_of
 from forgery_rcnn.matching.regions import FLAT
 from forgery_rcnn.matching.verify import Corner, Measured
@@ -85,8 +85,6 @@ def of(figure: Figure, found: Measured) -> str | None:
         return OUTLINED_LINE
     if all(_is_graphic(figure, side) for side in _sides(found)):
         return "sharp edges on paper and no grain between them: drawn, and drawn again"
-    if outlines.is_outline(figure, found.grown):
-        return "one edge, and nothing beside it that is the same: an outline, a rim"
     return None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from forgery_rcnn import rle
-from forgery_rcnn.matching import chance, excuses, grain, identical, origin, verify
+from forgery_rcnn.matching import chance, excuses, grain, identical, origin, outlines, verify
 from forgery_rcnn.matching.pairs import Figure, Hypothesis, Pair
 from forgery_rcnn.matching.verify import Measured
 from forgery_rcnn.matching_config import MatchingConfig
@@ -119,7 +119,10 @@ def judged(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: Ma
 
 def tested(figure: Figure, drawn: np.ndarray, hypothesis: Hypothesis, config: MatchingConfig) -> Measured | str:
     """A motion -> its regions, measured, where nothing but their likeness is left to judge; else why it is no copy: one line."""
-    return _let_pass(figure, verify.measured(figure, drawn, hypothesis), config)
+    found = _let_pass(figure, verify.measured(figure, drawn, hypothesis), config)
+    if not isinstance(found, str) and outlines.is_outline(figure, found.grown):
+        return "one edge, and nothing beside it that is the same: an outline, a rim"
+    return found
 
 
 def _equal_sides(found: Measured | str) -> Measured | str:

@@ -31,7 +31,6 @@ ON, TWICE, RADIAL = (2.0, 0.01), 2.0, 0.9
 radius."""
 ROUND, BOTH = 0.5, 0.8
 """Share of an edge that is on one circle, and of both sides' points that one circle, or one outline, holds, at least."""
-THIN = 40  # px across both sides, at least: bands of blots, side by side, are of one curve too
 FAINTER, ONCE = 0.5, 1.5
 """Part of an edge's least strength that the rest of its outline may have; times around its frame that an outline is long, at most."""
 
@@ -151,8 +150,6 @@ def _is_one_outline(gray: np.ndarray, edge: Edge, matrix: np.ndarray) -> bool:
     both = np.vstack([edge.points, np.round(motions.moved(matrix, edge.points.astype(float))).astype(int)])
     both = np.clip(both, 0, np.array(gray.shape[::-1]) - 1)
     low, high = both.min(axis=0), both.max(axis=0) + 1
-    if (high - low).min() < THIN:
-        return False
     strength, _, crest = _gradients(gray, (*low.tolist(), *high.tolist()))
     drawn = (crest & (strength >= FAINTER * edge.least)).astype(np.uint8)
     joined = _joined(drawn)
