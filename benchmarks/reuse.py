@@ -10,8 +10,8 @@ all others; *memory* the peak of a process of its own, less what it held before.
 among the candidates, and *verified* where the candidate also passes verification. *Vain* are candidates of panels that were not
 planted: each costs a verification; of a sample of them the verification's answers are counted too. Collections hold pictures of
 one specimen, and one picture in several sizes: of 11 pairs of *one collection* that were verified, and looked at by eye, 10 were
-the same picture or specimen. What is verified of *two collections* is a false alarm. The exponent is the slope of a line through the
-logarithms: 1 = as the library, 2 = as its pairs.
+the same picture or specimen. What is verified of *two collections* is a false alarm, unless both hold the picture; so their files are
+named. The exponent is the slope of a line through the logarithms: 1 = as the library, 2 = as its pairs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -86,10 +87,10 @@ class Panels:
         """The host, or a file of its own for a planted one."""
         return len(self.files) + number if self.source(number) is not None else number % len(self.files)
 
-    def collection(self, number: int) -> str:
-        """The folder of the host that a panel shows."""
-        origin = self.source(number)
-        return self.files[(number if origin is None else origin) % len(self.files)].parent.name
+    def host(self, number: int) -> str:
+        """COLLECTION/FILE that a panel shows."""
+        path = self.files[(number if (origin := self.source(number)) is None else origin) % len(self.files)]
+        return f"{path.parent.name}/{path.name}"
 
     def pixels(self, number: int) -> np.ndarray:
         """(h, w, 3) uint8."""
@@ -207,7 +208,7 @@ def judged(panels: Panels, run: Run) -> Judged:
         c for ends, c in by_pair.items()
         if ends not in set(truth) and not {(panels.file(c.first), c.second), (panels.file(c.second), c.first)} & own
     ]  # fmt: skip
-    beside = [panels.collection(c.first) == panels.collection(c.second) for c in vain]
+    beside = [len({panels.host(n).split("/")[0] for n in (c.first, c.second)}) == 1 for c in vain]
     parted = tuple([c for c, one in zip(vain, beside, strict=True) if one is same] for same in (True, False))
     return Judged({ends: by_pair[ends] for ends in truth if ends in by_pair}, (parted[0], parted[1]), truth)
 
@@ -232,6 +233,8 @@ def lines(panels: Panels, runs: list[Run], rate: str) -> list[str]:
     sizes = [run.size for run in runs]
     slopes = [exponent(sizes, [getattr(run, name) for run in runs]) for name in ("seconds", "mebibytes")]
     last = judgements[-1]
+    apart = Counter(" and ".join(sorted(map(panels.host, (c.first, c.second)))) for c in last.vain[1])
+    told = ", ".join(f"{files} ({count})" for files, count in apart.most_common()) or "none"
     ways = list(WAYS)
     counts = {way: [0, 0] for way in ways}
     for ends in last.truth:
@@ -245,6 +248,8 @@ def lines(panels: Panels, runs: list[Run], rate: str) -> list[str]:
         *table,
         "",
         f"Growth from {sizes[0]:,} to {sizes[-1]:,} panels: time with exponent **{slopes[0]:.2f}**, memory {slopes[1]:.2f}. {rate}",
+        "",
+        f"Files of two collections among the candidates of {runs[-1].size:,} panels: {told}.",
         "",
         f"Planted, of {runs[-1].size:,} panels, by what was done to them:",
         "",
