@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from forgery_rcnn.instances import Prediction
 
 
+BESIDE = ("report.csv", "report.json", "decisions.csv")  # files beside the submission
 DECISIONS = ("case_id", "decision", "probability", "image_score", "regions")
 """Columns of decisions.csv. probability: that the image is forged, where as many are as among those fitted on; regions: of
 the submission's answer, whose thresholds are others."""
@@ -141,6 +142,8 @@ class Results:
     images: int = 0
     flagged: int = 0
     rows: list[report.ImageRow] = field(default_factory=list)
+    sure: list[report.ImageRow] = field(default_factory=list)
+    """The same with the image's own score, which decides, whatever the file can say."""
     problems: list[str] = field(default_factory=list)
     drawn: int = 0
     fitted: int = 0
@@ -196,8 +199,9 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
 
 
 def _let_go(partial: Path) -> None:
-    """Take an unfinished file away, and its folder, unless another format's lies there too."""
-    partial.unlink(missing_ok=True)
+    """Take an unfinished file away, what was told of it, and its folder, unless another format's lies there too."""
+    for path in (partial, *(partial.parent / name for name in BESIDE)):
+        path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         partial.parent.rmdir()
 
@@ -231,7 +235,9 @@ def _one(path: Path, job: Job, found: Ensemble, truth: Reader | None, done: Resu
     elif truth is not None:
         try:
             known = Known(truth(path, pixels.shape[:2]), "known")
-            done.rows.append(report.image_row(path.stem, said, Truth(pixels.shape[:2], known.instances)))
+            row = report.image_row(path.stem, said, Truth(pixels.shape[:2], known.instances))
+            done.rows.append(row)
+            done.sure.append(replace(row, image_score=answer.image_score))
         except InputError as error:
             done.problems.append(f"{printable(str(error), 500)} (not scored)")
     screen.say(_line(case, prediction, known) + (f" | {done.decisions[-1][1]}" if found.decision else ""))
@@ -278,9 +284,9 @@ def _draw(path: Path, pixels: np.ndarray, known: Known, prediction: Prediction) 
 
 
 def _finish(job: Job, written: Path, done: Results, rule: Decision | None, screen: Screen) -> None:
-    """Write the report where there is truth; say where everything is."""
-    out = job.out
-    for name in ("report.csv", "report.json", "decisions.csv"):  # of an earlier run, perhaps on other images
+    """Write the report where there is truth, beside the file; say where everything is."""
+    out = written.parent
+    for name in BESIDE:  # of an earlier run, perhaps on other images
         (out / name).unlink(missing_ok=True)
     screen.say(f"{written}: {done.images} images, {done.flagged} forged, {done.images - done.flagged} authentic")
     if done.fitted:
@@ -293,14 +299,14 @@ def _finish(job: Job, written: Path, done: Results, rule: Decision | None, scree
     if done.rows:
         whether = formats.FORMATS[job.format].says == "whether"
         rows = [report.without_regions(row) for row in done.rows] if whether else done.rows
-        found = report.summary(rows) | numbers.decided(rows, rule)
+        found = report.summary(rows) | numbers.decided(done.sure, rule)
         tables.save(out / "report.csv", report.to_csv(rows))
         tables.save(out / "report.json", report.to_json(found, rows))
-        for line in [*numbers.decision_lines(rows, rule), *(_calls(rows) if whether else report.lines(found))]:
+        for line in [*numbers.decision_lines(done.sure, rule), *(_calls(rows) if whether else report.lines(found))]:
             screen.say(line)
         screen.say(f"report: {out / 'report.csv'}, {out / 'report.json'}")
     if done.drawn:
-        screen.say(f"pictures: {out / 'overlays'}/")
+        screen.say(f"pictures: {job.out / 'overlays'}/")
 
 
 def _calls(rows: list[report.ImageRow]) -> list[str]:

@@ -147,7 +147,9 @@ def answers(said: Sequence[Said], forged: np.ndarray) -> Answers:
 
 
 def of_scores(decision: Decision, scores: np.ndarray, forged: np.ndarray) -> Answers:
-    """(N,) image scores, (N,) bool -> how often a Decision is right on them."""
+    """(N,) image scores, (N,) bool -> how often a Decision is right on them. Raises ValueError for a score that is not known."""
+    if np.isnan(scores).any():
+        raise ValueError(f"{int(np.isnan(scores).sum())} of {len(scores)} images have no score to decide by")
     return answers([decision.said(float(score)) for score in scores], forged)
 
 

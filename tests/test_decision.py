@@ -127,6 +127,11 @@ def test_what_is_no_decision_is_refused(refused: Callable) -> None:
         decision.fit(*kinds([0.1] * 5, [math.nan] * 5), 0.05, 0.1)
 
 
+def test_an_unknown_score_is_not_counted_as_undecided() -> None:
+    with pytest.raises(ValueError, match="1 of 2 images have no score"):
+        decision.of_scores(PLAIN, *kinds([math.nan], [0.4]))
+
+
 @pytest.mark.parametrize("score", [-0.1, 1.2, math.nan])
 def test_what_is_no_score_is_refused(refused: Callable, score: float) -> None:
     with refused("1 scores are not within 0..1", "give probabilities"):

@@ -416,8 +416,10 @@ def test_what_an_earlier_run_left_does_no_harm(shared_root: Path, tmp_path: Path
     (out / "partial/prediction_result.zip").write_bytes(b"half")
     assert encode_submission.main([*flags, "--masks", str(shared_root / "train_masks")]) == 0
     assert (out / "report.csv").is_file() and (out / "partial/prediction_result.zip").is_file()
+    (out / "partial/report.csv").write_text("of a run that was stopped")
     assert encode_submission.main(flags) == 0
     assert not (out / "report.csv").exists() and not (out / "report.json").exists()
+    assert not (out / "partial/report.csv").exists()
 
 
 def test_a_bad_mask_costs_its_score_alone(
@@ -945,6 +947,10 @@ def test_ctrl_c_during_prediction_keeps_what_is_done(
     images.mkdir()
     for copy in range(400):
         shutil.copyfile(shared_root / "train_images/forged/1.png", images / f"{copy}.png")
+    before = {"report.csv": "of an earlier run", "report.json": "{}"}
+    (tmp_path / "out").mkdir()
+    for name, text in before.items():
+        (tmp_path / "out" / name).write_text(text)
     process = run(
         "encode_submission.py", "--images", images, "--weights", trained, "--out", tmp_path / "out", "--overlays", "0"
     )
@@ -955,3 +961,4 @@ def test_ctrl_c_during_prediction_keeps_what_is_done(
     assert "interrupted after" in finish(process, 130)
     assert len((tmp_path / "out/partial/submission.csv").read_text().splitlines()) > 2
     assert not (tmp_path / "out/submission.csv").exists()
+    assert {name: (tmp_path / "out" / name).read_text() for name in before} == before, "what an earlier run told stays"

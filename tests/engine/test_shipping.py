@@ -176,6 +176,19 @@ def test_a_detector_and_its_fusion_are_shipped(
         rows = list(csv.DictReader(file))
     assert [row["decision"] for row in rows] == ["forged"] * 20 and len({row["case_id"] for row in rows}) == 20
     assert "0 authentic, 20 forged, 0 undecided" in capsys.readouterr().out
+    for layout in ("aaltoes", "tianchi"):  # their files cannot say how sure the model is
+        flags = [
+            "--images",
+            images,
+            "--masks",
+            str(root / "train_masks"),
+            "--out",
+            str(tmp_path / layout),
+            "--format",
+            layout,
+        ]
+        assert encode_submission.main([*flags, "--overlays", "0"]) == 0
+        assert json.loads((tmp_path / layout / "report.json").read_text())["decision"]["counts"]["forged"] == [0, 20]
     other = make_root(tmp_path / "other", cases=6, seed=5)
     report = tmp_path / "report.json"
     assert scoring.main(["--data.root", str(other), "--split", "full", "--json", str(report)]) == 0
