@@ -96,9 +96,10 @@ def verdict(found: MaskReport) -> str:
 
 
 def _grid_too_coarse(found: MaskReport) -> str:
-    """Which grid would do, or that the input is too small for any."""
+    """Which grid would do, or that the input, which costs more than that grid would bring, is too small for any."""
     finer = [side for side, target in found.target.items() if side > found.grid and target.value >= FINE]
-    if finer:
+    least = found.target[found.grid].value + 1 - found.at_input.value
+    if finer and found.target[finer[0]].value >= least:
         side = finer[0]
         return (
             f"the grid is too coarse: a training target of {side} x {side} gives {found.target[side].value:.3f}, "

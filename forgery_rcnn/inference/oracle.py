@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
+from torchvision.ops import boxes as box_ops
 
 from forgery_rcnn import metrics
 from forgery_rcnn.bootstrap import Interval, Resampling
@@ -38,24 +39,27 @@ FINE = 0.95  # mean oF1 from which no part is blamed
 
 @dataclass(frozen=True)
 class Climbed:
-    """One image: set of parts given -> its oF1; whether it is forged."""
+    """One image: set of parts given -> its oF1; whether it is forged; how many of its true boxes overlap an earlier one by more than
+    the box NMS leaves apart."""
 
     scores: dict[tuple[str, ...], float]
     forged: bool
+    merged: int = 0
 
 
 @dataclass(frozen=True)
 class Ladder:
     """rungs: set of parts given -> (N,) float64 oF1 of each image. gains: part -> rise of the mean oF1 when it alone is
     given; shares: part -> its Shapley value, which add up to all given minus none given; both with their interval over
-    images. behind: part -> by how much its share is below the largest one. forged: images that are; regions: of the settings
-    that the answers were made with."""
+    images. behind: part -> by how much its share is below the largest one. forged: images that are; merged: true boxes that box
+    NMS drops; regions: of the settings that the answers were made with."""
 
     rungs: dict[tuple[str, ...], np.ndarray]
     gains: dict[str, Interval]
     shares: dict[str, Interval]
     behind: dict[str, Interval]
     forged: int
+    merged: int
     regions: Literal["components", "one"] = "components"
 
     def mean(self, rung: tuple[str, ...]) -> float:
@@ -105,7 +109,8 @@ def climb(
         given = substituted(model, anatomy, truth, rung, config.mask_threshold)
         found = pipeline.selected(given, config).instances
         scores[rung] = metrics.image_score(found if len(found) else None, true)
-    return Climbed(scores, true is not None)
+    overlaps = box_ops.box_iou(truth.fitted, truth.fitted).triu(1) > model.config.box_nms
+    return Climbed(scores, true is not None, int(overlaps.any(dim=0).sum()))
 
 
 def ladder(climbed: Sequence[Climbed], regions: Literal["components", "one"] = "components") -> Ladder:
@@ -119,6 +124,7 @@ def ladder(climbed: Sequence[Climbed], regions: Literal["components", "one"] = "
         {part: how.mean(share) for part, share in shares.items()},
         {part: how.mean(largest - share) for part, share in shares.items()},
         sum(image.forged for image in climbed),
+        sum(image.merged for image in climbed),
         regions,
     )
 
@@ -161,5 +167,10 @@ def verdict(found: Ladder) -> str:
 def _settings(found: Ladder) -> str:
     """The settings that can keep down a score that has the truth for every part."""
     one = "--inference.regions one, which makes one instance of several" if found.regions == "one" else ""
+    boxes = (
+        f"{found.merged} true boxes overlap another by more than model.box_nms, which drops one of two"
+        if found.merged
+        else ""
+    )
     others = "regions smaller than min_area or the model's input can show, more than max_instances, thresholds"
-    return f"{one}; else {others}" if one else others
+    return "; ".join(filter(None, [boxes, one, f"else {others}" if boxes or one else others]))

@@ -108,6 +108,12 @@ def test_a_grid_that_is_too_coarse_is_named(specimens: list[Specimen], report: M
     finer = next(side for side, limit in found.target.items() if limit.value >= 0.9)
     told = f"the grid is too coarse: a training target of {finer} x {finer} gives {found.target[finer].value:.3f}, "
     assert f"{told}--model.mask-pool {finer // 2}" in verdict(limited)
+    costly = {
+        side: replace(found.at_input, value=value)
+        for side, value in zip(found.target, (0.8, 0.85, 0.9, 0.92), strict=True)
+    }
+    coarse = replace(limited, at_input=replace(found.at_input, value=0.9), target=costly)
+    assert "raise --model.image-size" in verdict(coarse), "which costs twice what that grid would bring"
     hopeless = replace(limited, target=dict.fromkeys(found.target, found.target[14]))
     assert "raise --model.image-size" in verdict(hopeless)
     assert "this model sees images unscaled: --model.fit long_side" in verdict(replace(hopeless, fit="native"))

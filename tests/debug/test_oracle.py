@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from debug.case import Case, Specimen
 from debug.probe import plain
 from forgery_rcnn.inference import oracle
 from forgery_rcnn.inference.oracle import PARTS, RUNGS
+from forgery_rcnn.instances import Instances
+from forgery_rcnn.models.anatomy import true_regions
 
 
 def measured(case: Case) -> oracle.Ladder:
@@ -93,6 +96,19 @@ def test_the_worst_part_is_named_below_what_settings_allow() -> None:
     assert "settings cap the score at 0.5000 whatever is mended: --inference.regions one, which makes one" in said
     assert "--inference.regions" not in oracle.verdict(oracle.ladder(climbed)), "it is not set"
     assert oracle.ladder([oracle.Climbed({rung: 0.5 + 0.01 * len(rung) for rung in RUNGS}, True)]).failing() is None
+
+
+def test_true_boxes_that_nms_drops_are_counted_and_said(healthy: Case) -> None:
+    seen = healthy.opened(next(record for record in healthy.items if record.label == "forged"))
+    height, width = seen.pixels.shape[:2]
+    masks = np.zeros((3, height, width), bool)
+    masks[0, :40, :60] = masks[1, :42, :60] = masks[2, 60:80, 60:80] = True
+    true = Instances.from_masks(masks)
+    climbed = oracle.climb(healthy.model, seen.anatomy, true_regions(masks, seen.anatomy), true, healthy.inference)
+    assert climbed.merged == 1
+    found = oracle.ladder([replace(climbed, scores=dict.fromkeys(RUNGS, 0.5))])
+    assert "settings: 1 true boxes overlap another by more than model.box_nms" in oracle.verdict(found)
+    assert "box_nms" not in oracle.verdict(ladder(lambda rung: 0.5))
 
 
 def test_an_authentic_image_that_is_flagged_is_the_classifiers_fault(healthy: Case) -> None:
