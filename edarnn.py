@@ -106,9 +106,9 @@ def main(argv: list[str] | None = None) -> int:
     from forgery_rcnn.models import weights
 
     device_of(job.device)  # a wrong one is told before the data are read
-    data = collection.open_checked(job.data, screen.bar)
+    data = collection.open_checked(job.data, screen.bar, job.model)
     if leads and not job.resume:
-        experiment.explore(data, job.model.scaled_to, job.data.min_box, out, screen)
+        experiment.explore(data, out, screen)
     if job.eda_only:
         return 0
     run = job.run()

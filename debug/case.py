@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from forgery_rcnn.config import BARE_PTH, DataConfig, InferenceConfig, ModelConfig, RunConfig, from_dict
-from forgery_rcnn.data import collection, images, layouts, records, splits
+from forgery_rcnn.data import collection, images, layouts, masks, records, splits
 from forgery_rcnn.data.records import Record
 from forgery_rcnn.data.splits import Split
 from forgery_rcnn.engine import held_out
@@ -130,7 +130,7 @@ class Case:
         """Read one image and dissect it. Raises InputError for a bad file."""
         view = seen(record, self.config.data)
         found = anatomy.dissect(self.model, view.pixels, self.inference.mask_threshold)
-        truth = anatomy.true_regions(view.targets, found)
+        truth = anatomy.true_regions(view.targets(masks.shown_to(self.model.config, self.config.data)), found)
         twin = self.twins.get(record.twin_key) if record.label == "forged" else None
         return Specimen(record, view.pixels, view.true, truth, found, self.model, self.inference, twin)
 
@@ -212,7 +212,7 @@ def _images(
     part = job.split
     if part == "auto":
         stage = next((s for s in config.stages if s.name == meta.get("stage")), config.stages[-1])
-        part = "validation" if stage.subset == "full" and split.validation else stage.subset
+        part = split.scored_on(stage.subset)
     items = split.named(part)
     if not items:
         raise InputError(f"split {part} holds no image; choose another, e.g. --split all")

@@ -101,8 +101,8 @@ def _lost(taken: Taken, config: RunConfig) -> str:
             f"{config.model.image_size} px that are cut: a smaller min_box, a larger data.crops_on_forged or model.image_size"
         )
     return (
-        f"{said}; each has a side below data.min_box {config.data.min_box} px at the model's {config.model.image_size} px: "
-        "a larger model.image_size or a smaller min_box"
+        f"{said}; each is smaller than data.min_box {config.data.min_box} px, or too thin to fill half a pixel, at the model's "
+        f"{config.model.image_size} px: a larger model.image_size, model.fit native, or a smaller min_box"
     )
 
 

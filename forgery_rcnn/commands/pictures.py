@@ -29,8 +29,8 @@ class Job:
     """A file, a run's folder, a name under weights/, an ensemble.json; default the shipped weights, else the latest run."""
     root: Path | None = None
     """Data root; default that of the run, else the built-in sample."""
-    split: Literal["single", "few", "full", "validation", "all"] = "validation"
-    """Part of the data, split as in the training."""
+    split: Literal["auto", "single", "few", "full", "validation", "all"] = "auto"
+    """Part of the data, split as in the training; auto: what its last stage was scored on."""
     images: int = 6
     """So many of them, half of them forged; forged ones first where there are too few others."""
     out: Path | None = None
@@ -74,9 +74,11 @@ def _draw(job: Job, member: Member, fitted: Collection[str], out: Path, screen: 
         root = None
     data = collection.elsewhere(trained_on, root)
     split = collection.open_checked(data, screen.bar).split
-    chosen = splits.balanced(split.named(job.split), job.images)
+    stages = member.meta.get("config", {}).get("stages") or [{"subset": "full"}]
+    part = split.scored_on(stages[-1]["subset"]) if job.split == "auto" else job.split
+    chosen = splits.balanced(split.named(part), job.images)
     if not chosen:
-        raise InputError(f"split {job.split} holds no image; choose another, e.g. --split full")
+        raise InputError(f"split {part} holds no image; choose another, e.g. --split full")
     shown = [
         pictures.Shown(draw.file_name(i, record.case_id).removesuffix(".png"), evaluate.seen(record, data))
         for i, record in enumerate(chosen, start=1)

@@ -11,7 +11,6 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as v2
 
 from forgery_rcnn.data import distort, objects
-from forgery_rcnn.instances import boxes_of
 
 Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
 PAINT = (255, 0, 255)
@@ -113,13 +112,13 @@ def _coloured(image: tv_tensors.Image, brightness: float, contrast: float) -> tv
     return tv_tensors.wrap(torch.from_numpy(changed), like=image)
 
 
-def paint_boxes(pixels: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8, (N, H, W) bool -> a copy with the true boxes drawn around the instances, just outside.
+def paint_boxes(pixels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8, (N, 4) x0 y0 x1 y1, true boxes -> a copy with them drawn around the instances, just outside.
 
     The oracle of the seed's 2 x 2 experiment: with the boxes painted in, a box error can no longer be the cause.
     """
     painted = pixels.copy()
-    for x0, y0, x1, y1 in boxes_of(masks).astype(int).tolist():
+    for x0, y0, x1, y1 in boxes.astype(int).tolist():
         for ring in range(max(1, max(pixels.shape) // 256)):  # OpenCV's thick lines would run over the region
             cv2.rectangle(painted, (x0 - 1 - ring, y0 - 1 - ring), (x1 + ring, y1 + ring), PAINT)
     return painted

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from forgery_rcnn.data.images import fitted_size
 from forgery_rcnn.data.records import Facts, Record
 from forgery_rcnn.data.splits import Split
 
@@ -47,11 +46,10 @@ def measure(
     records: Sequence[Record],
     facts: Sequence[Facts],
     split: Split,
-    training: tuple[int, int],
     skipped: Sequence[str],
     fingerprint: str,
 ) -> DataCard:
-    """Records and the facts of their check -> DataCard. `training` = (long side, min_box) that the model will see."""
+    """Records and the facts of their check -> DataCard."""
     forged = [fact for record, fact in zip(records, facts, strict=True) if record.label == "forged"]
     authentic_ids = {r.case_id for r in records if r.label == "authentic"}
     train = [r for r in records if r.part == "train"]
@@ -71,7 +69,7 @@ def measure(
         instances_per_image=dict(sorted(Counter(len(fact.areas) for fact in forged).items())),
         forged_area=tuple(100 * fact.forged_pixels / (fact.size[0] * fact.size[1]) for fact in forged),
         smallest_instance=min((area for fact in forged for area in fact.areas), default=0),
-        lost_at_training_size=sum(lost(fact, *training) for fact in forged),
+        lost_at_training_size=sum(fact.lost for fact in forged),
         baseline_all_authentic=authentic / len(train) if train else 0.0,
         baseline_all_authentic_validation=sum(r.label == "authentic" for r in validation) / len(validation)
         if validation
@@ -85,12 +83,6 @@ def measure(
         groups=split.groups,
         skipped=tuple(skipped),
     )
-
-
-def lost(fact: Facts, long_side: int, min_box: int) -> int:
-    """How many of an image's instances have a box side below `min_box` pixels once it is fitted; long_side 0 = as it is."""
-    scale = fitted_size(fact.size, long_side)[0] / fact.size[0] if long_side else 1.0
-    return sum(min(side) * scale < min_box for side in fact.sides)
 
 
 def lines(card: DataCard) -> list[str]:

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from forgery_rcnn.config import DataConfig
-from forgery_rcnn.data import records, sample, splits
+from forgery_rcnn.config import DataConfig, ModelConfig
+from forgery_rcnn.data import masks, records, sample, splits
 
 BarMaker = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
@@ -24,6 +24,8 @@ class Collection:
     split: splits.Split
     problems: list[str]
     fingerprint: str
+    shown: masks.Shown | None = None
+    """What `Facts.kept` and `lost` are told for."""
 
 
 def root_of(config: DataConfig) -> Path:
@@ -38,16 +40,18 @@ def elsewhere(config: DataConfig, root: Path | None) -> DataConfig:
     return moved if asked == own else replace(moved, layout="auto", masks=None, split_file=None)
 
 
-def open_checked(config: DataConfig, bar: BarMaker) -> Collection:
-    """Scan, read every file, split: by config.split_file, by the root's own splits.csv, or by folds.
+def open_checked(config: DataConfig, bar: BarMaker, trained: ModelConfig | None = None) -> Collection:
+    """Scan, read every file, split: by config.split_file, by the root's own splits.csv, or by folds. trained: the model that is
+    to be, if one is known: the facts tell what it is shown.
 
     Raises InputError for a bad file unless config.skip_bad, and for a split that leaks.
     """
     root = root_of(config)
     found = records.scan(root, config.layout, config.masks)
     with bar("checking files", len(found)) as advance:
-        facts = records.check(found, os.cpu_count() or 1, advance)
+        shown = None if trained is None else masks.shown_to(trained, config)
+        facts = records.check(found, os.cpu_count() or 1, advance, shown)
     good, facts, problems = records.sound(found, facts, config.skip_bad)
     own = root / "splits.csv"
     config = replace(config, split_file=config.split_file or (own if own.is_file() else None))
-    return Collection(root, good, facts, splits.split(good, facts, config), problems, records.fingerprint(good))
+    return Collection(root, good, facts, splits.split(good, facts, config), problems, records.fingerprint(good), shown)

@@ -95,13 +95,12 @@ class ForgeryDataset(Dataset[Item]):
         if index in self._cache:
             return self._cache[index]
         loaded = records.load(self.items[index])
-        truth = masks.components(loaded.masks) if self.config.instances == "components" else loaded.masks
-        size = images.model_size(loaded.pixels.shape[:2], self.model)
-        small = (
-            np.stack([images.resized_mask(mask, size) for mask in truth]) if len(truth) else np.zeros((0, *size), bool)
-        )
-        pixels = paint_boxes(loaded.pixels, truth) if self.config.cue == "painted_boxes" else loaded.pixels
-        pair = images.resized(pixels, size), small
+        how = masks.shown_to(self.model, self.config)
+        small, _ = masks.shown(loaded.masks, how, self.items[index].mask)
+        pixels = loaded.pixels
+        if self.config.cue == "painted_boxes":
+            pixels = paint_boxes(pixels, masks.boxes(loaded.masks, self.config.instances))
+        pair = images.resized(pixels, images.model_size(loaded.pixels.shape[:2], self.model)), small
         self._cached_bytes += pair[0].nbytes + small.nbytes
         if self._cached_bytes <= self.config.cache_mb * 1_000_000:
             self._cache[index] = pair

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from typing import Literal
@@ -14,10 +15,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from forgery_rcnn.config import DataConfig, ModelConfig
 from forgery_rcnn.data import images
 from forgery_rcnn.data.drawn import Drawn
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.instances import boxes_of
 
+MOST = 4_000_000_000  # bytes, at one a pixel, that the instances of one image may take
 LIGHT = 192  # a mask image's white is at least this in every channel, its black at most 255 less this
 ENDINGS = ("", "_mask", "_gt")  # of a mask's name after its image's stem; "" fits every name
 SUFFIXES = (".npy", *images.EXTENSIONS)
@@ -162,10 +166,99 @@ def _from_image(path: Path) -> np.ndarray:
     return light[None]
 
 
-def components(masks: np.ndarray) -> np.ndarray:
-    """(N, H, W) bool -> (M, H, W) bool: every 8-connected component of every channel on its own, M >= N."""
-    out = []
+Instances = Literal["channels", "components"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How training is shown a truth. long_side: px that images are scaled to, 0 = as they are; min_box: px there, shortest side of
+    the box of an instance; instances: one per channel, or per 8-connected component of each."""
+
+    long_side: int
+    min_box: int
+    instances: Instances
+
+    def size(self, original: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) -> the (h, w) at which the model sees it."""
+        return images.fitted_size(original, self.long_side) if self.long_side else original
+
+    def least(self, original: tuple[int, int]) -> float:
+        """(H, W) -> px there, the side of a box below which nothing is left that is large enough; half a pixel may count at either end."""
+        size = self.size(original)
+        if size == original:
+            return self.min_box
+        return (self.min_box - 1) / max(new / old for new, old in zip(size, original, strict=True))
+
+
+def shown_to(model: ModelConfig, config: DataConfig) -> Shown:
+    """-> how training shows this model the truth."""
+    return Shown(model.scaled_to, config.min_box, config.instances)
+
+
+def shown(masks: np.ndarray, how: Shown, name: object) -> tuple[np.ndarray, int]:
+    """(N, H, W) bool -> (M, h, w) bool, the instances at the model's size, and how many more are too small or too thin to be left there.
+
+    name: whose the masks are. Raises InputError for more than memory should hold.
+    """
+    original = (masks.shape[1], masks.shape[2])
+    size, least = how.size(original), how.least(original)
+    kept, count = [], 0
+    for labels, sides in _labelled(masks, how.instances):
+        count += len(sides)
+        for number in 1 + np.flatnonzero(sides >= least):
+            plane = images.resized_mask(labels == number, size)
+            if _shortest(plane) >= how.min_box:
+                kept.append(plane)
+                _require_room(len(kept), size, name)
+    return (np.stack(kept) if kept else np.zeros((0, *size), bool)), count - len(kept)
+
+
+def components(masks: np.ndarray, least: float = 1, name: object = "mask") -> np.ndarray:
+    """(N, H, W) bool -> (M, H, W) bool: every 8-connected component of every channel on its own.
+
+    least: px, the shortest side of the box of one that counts; name: whose the masks are. Raises InputError for more than memory
+    should hold.
+    """
+    found = [(labels, 1 + np.flatnonzero(sides >= least)) for labels, sides in _labelled(masks, "components")]
+    count = sum(len(numbers) for _, numbers in found)
+    _require_room(count, masks.shape[1:], name)
+    out = np.zeros((count, *masks.shape[1:]), bool)
+    planes = iter(out)
+    for labels, numbers in found:
+        for number in numbers:
+            np.equal(labels, number, out=next(planes))
+    return out
+
+
+def boxes(masks: np.ndarray, instances: Instances) -> np.ndarray:
+    """(N, H, W) bool -> (M, 4) float32, `boxes_of` the channels or of their components, without a mask of each."""
+    if instances == "channels":
+        return boxes_of(masks)
+    stats = [cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2][1:, :4] for mask in masks]
+    found = np.concatenate([*stats, np.zeros((0, 4), np.int32)]).astype(np.float32)
+    found[:, 2:] += found[:, :2]
+    return found
+
+
+def _labelled(masks: np.ndarray, instances: Instances) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """-> of each channel (H, W), the numbers of its instances from 1 on, and (K,) px, the shortest side of each one's box."""
     for mask in masks:
-        count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-        out.extend(labels == number for number in range(1, count))
-    return np.stack(out) if out else masks[:0]
+        if instances == "components":
+            _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+            yield labels, stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].min(axis=1)
+        else:
+            yield mask, np.array([_shortest(mask)])
+
+
+def _shortest(mask: np.ndarray) -> int:
+    """(H, W) bool -> px, the shortest side of its box."""
+    x0, y0, x1, y1 = boxes_of(mask[None])[0].tolist()
+    return int(min(x1 - x0, y1 - y0))
+
+
+def _require_room(count: int, size: tuple[int, ...], name: object) -> None:
+    if count * size[0] * size[1] > MOST:
+        raise InputError(
+            f"{name}: has {count:,} regions apart or more, too many for a mask of {size[0]} x {size[1]} each; take the specks out, "
+            "or use --data.instances channels"
+        )

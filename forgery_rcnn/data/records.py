@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from forgery_rcnn.data.layouts import pairs
 from forgery_rcnn.data.layouts.folders import image_files as image_files
 from forgery_rcnn.data.layouts.record import Record as Record
 from forgery_rcnn.errors import InputError
-from forgery_rcnn.instances import boxes_of
 
 WORTH_PROCESSES = 500  # fewer files are read before the processes have started
 
@@ -65,19 +65,20 @@ class Facts:
     notes: tuple[str, ...] = ()
     areas: tuple[int, ...] = ()
     forged_pixels: int = 0
-    sides: tuple[tuple[int, int], ...] = ()
-    """(height, width) of each instance's box, pixels."""
+    kept: int = 0
+    lost: int = 0
+    """Instances that training is shown, and that are too small, or too thin, for the model's size; 0 and 0 where none is known."""
     content: Content | None = None
     """What the image shows, to find near-duplicates; None when it could not be read."""
 
 
-def inspect(record: Record) -> Facts:
-    """Read everything of one record and report; never raises for a bad file."""
+def inspect(record: Record, how: masks.Shown | None = None) -> Facts:
+    """Read everything of one record and report; never raises for a bad file. how: training is shown the truth, if it is."""
     try:
         loaded = load(record)
+        given, lost = masks.shown(loaded.masks, how, record.mask) if how is not None else ((), 0)
     except InputError as error:
         return Facts(problem=str(error))
-    boxes = boxes_of(loaded.masks)
     return Facts(
         problem="",
         size=loaded.pixels.shape[:2],
@@ -85,17 +86,24 @@ def inspect(record: Record) -> Facts:
         notes=loaded.notes,
         areas=tuple(int(mask.sum()) for mask in loaded.masks),
         forged_pixels=int(loaded.masks.any(axis=0).sum()),
-        sides=tuple((int(y1 - y0), int(x1 - x0)) for x0, y0, x1, y1 in boxes),
+        kept=len(given),
+        lost=lost,
         content=content.of(loaded.pixels),
     )
 
 
-def check(records: Sequence[Record], workers: int, advance: Callable[[], None] = lambda: None) -> list[Facts]:
+def check(
+    records: Sequence[Record],
+    workers: int,
+    advance: Callable[[], None] = lambda: None,
+    how: masks.Shown | None = None,
+) -> list[Facts]:
     """Inspect every record, a large set in `workers` processes; `advance` is called after each."""
+    one = partial(inspect, how=how)
     if workers <= 1 or len(records) < WORTH_PROCESSES:
-        return list(_counted(map(inspect, records), advance))
+        return list(_counted(map(one, records), advance))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(_counted(pool.map(inspect, records, chunksize=16), advance))
+        return list(_counted(pool.map(one, records, chunksize=16), advance))
 
 
 def _counted(results: Iterable[Facts], advance: Callable[[], None]) -> Iterable[Facts]:

@@ -44,6 +44,10 @@ class Split:
         known = {record.key: record for record in records}
         return cls(**{name: [known[key] for key in keys[name]] for name in ("single", "few", "full", "validation")})
 
+    def scored_on(self, subset: str) -> str:
+        """Name of what a stage on `subset` is scored on: its own images, but the validation split for full where there is one."""
+        return "validation" if subset == "full" and self.validation else subset
+
     def named(self, name: str) -> list[Record]:
         """The records of single, few, full, validation, or all. Raises InputError for another name."""
         parts = {

@@ -25,22 +25,30 @@ from forgery_rcnn.report import ImageRow, image_row
 
 @dataclass(frozen=True)
 class View:
-    """A record as training shows it to a model. pixels: (H, W, 3) uint8, painted boxes included; targets: (N, H, W) bool,
-    the regions that it is trained for; true: the instances that the score counts, None = authentic. Original frame."""
+    """A record as training shows it to a model. pixels: (H, W, 3) uint8, painted boxes included; true: the instances that the
+    score counts, None = authentic. Original frame."""
 
+    record: records.Record
     loaded: records.Loaded
     pixels: np.ndarray
-    targets: np.ndarray
     true: Instances | None
+
+    def targets(self, how: masks.Shown) -> np.ndarray:
+        """-> (N, H, W) bool, the regions that the model is trained for. Raises InputError for too many."""
+        truth = self.loaded.masks
+        if how.instances == "channels":
+            return truth
+        return masks.components(truth, how.least(self.loaded.pixels.shape[:2]), self.record.mask)
 
 
 def seen(record: records.Record, data: DataConfig) -> View:
     """Read one record. Raises InputError for a bad file."""
     loaded = records.load(record)
-    targets = masks.components(loaded.masks) if data.instances == "components" else loaded.masks
-    pixels = paint_boxes(loaded.pixels, targets) if data.cue == "painted_boxes" else loaded.pixels
+    pixels = loaded.pixels
+    if data.cue == "painted_boxes":
+        pixels = paint_boxes(pixels, masks.boxes(loaded.masks, data.instances))
     true = None if record.label == "authentic" else Instances.from_masks(loaded.masks)
-    return View(loaded, pixels, targets, true)
+    return View(record, loaded, pixels, true)
 
 
 def predict_record(

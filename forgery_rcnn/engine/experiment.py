@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forgery_rcnn import draw
 from forgery_rcnn.config import Arm, RunConfig
-from forgery_rcnn.data import card, records, splits
+from forgery_rcnn.data import card, masks, records, splits
 from forgery_rcnn.data.collection import Collection
 from forgery_rcnn.data.splits import Split
 from forgery_rcnn.engine import distributed, runlog
@@ -25,11 +26,9 @@ from forgery_rcnn.models.mask_rcnn import MaskRCNN
 PICTURES = 6
 
 
-def explore(data: Collection, long_side: int, min_box: int, out: Path, screen: Screen) -> None:
+def explore(data: Collection, out: Path, screen: Screen) -> None:
     """Print the data card; save it with its figures under OUT/eda."""
-    found = card.measure(
-        data.root, data.records, data.facts, data.split, (long_side, min_box), data.problems, data.fingerprint
-    )
+    found = card.measure(data.root, data.records, data.facts, data.split, data.problems, data.fingerprint)
     lines = card.lines(found)
     for line in lines:
         screen.say(line)
@@ -75,12 +74,12 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
 
 def _too_small(data: Collection, run: RunConfig, screen: Screen) -> set[str]:
     """Keys of forged images none of whose instances is left at the model's size: they would train as authentic."""
-    long_side, min_box = run.model.scaled_to, run.data.min_box
-    gone = {
-        record.key
-        for record, fact in zip(data.records, data.facts, strict=True)
-        if record.label == "forged" and card.lost(fact, long_side, min_box) == len(fact.sides)
-    }
+    facts, shown = data.facts, masks.shown_to(run.model, run.data)
+    if data.shown != shown:  # checked for another model, or for none
+        with screen.bar("checking masks", len(data.records)) as advance:
+            facts = records.check(data.records, os.cpu_count() or 1, advance, shown)
+        records.sound(data.records, facts, skip_bad=False)
+    gone = {record.key for record, fact in zip(data.records, facts, strict=True) if fact.lost and not fact.kept}
     if gone:
         screen.say(f"not trained on, too small at the model's input size: {len(gone)} forged images, e.g. {min(gone)}")
     return gone

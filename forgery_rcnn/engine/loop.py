@@ -80,10 +80,8 @@ class Trainer:
         return result
 
     def scored_records(self, stage: Stage) -> list[Record]:
-        """What a stage is scored on: its own images (single, few), the validation split (full) where there is one; of these
-        as many as it says."""
-        own = self.split.named(stage.subset)
-        scored = self.split.validation or own if stage.subset == "full" else own
+        """What a stage is scored on, of these as many as it says."""
+        scored = self.split.named(self.split.scored_on(stage.subset))
         return splits.balanced(scored, stage.evaluate_images) if stage.evaluate_images else scored
 
     def _check_stages(self) -> None:
@@ -91,7 +89,8 @@ class Trainer:
         for stage in self.config.stages:
             freezing.apply(self.state.model, (*stage.trainable, *stage.alternate_with), stage.frozen)
             if not self.split.named(stage.subset):
-                fix = "; name a forged image with larger regions, --data.single CASE" * (stage.subset == "single")
+                larger = "name a forged image with larger regions, --data.single CASE, or show them larger: --model.image-size"
+                fix = f"; {larger}" * (stage.subset == "single")
                 raise InputError(f"stage {stage.name!r}: subset {stage.subset!r} holds no image{fix}")
 
     # ---- checkpoints ------------------------------------------------------------------------------------------

@@ -93,7 +93,10 @@ class Scorer:
         """What the oracle's ladder says of a Mask R-CNN, on up to `count` of the records; see sentinel.cause."""
         model = self.state.scored.eval()
         with autocast(self.world.device, self.config.precision):
-            return sentinel.cause(model, self.records, self.config, count)
+            try:
+                return sentinel.cause(model, self.records, self.config, count)
+            except InputError as error:
+                return f"cannot be told: {error}"
 
     def stops(self, stage: Stage) -> str:
         """Why the run ends here, where it is to stop at a collapse; "" = it goes on."""
@@ -123,7 +126,8 @@ class Scorer:
         mining.favour(sampler, here.alarms, stage.mine_factor)
         images = len({number for number, _, _ in found})
         known = len({number for number, _, _ in here.alarms})
-        self.screen.say(f"  false alarms on {images} of {len(numbers)} authentic training images; known of {known}")
+        if numbers:
+            self.screen.say(f"  false alarms on {images} of {len(numbers)} authentic training images; known of {known}")
 
 
 def require_finite(values: dict[str, float], keys: Sequence[str], step: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from forgery_rcnn.config import RunConfig
-from forgery_rcnn.data import records, splits
+from forgery_rcnn.data import masks, records, splits
 from forgery_rcnn.engine.evaluate import seen
 from forgery_rcnn.inference import oracle
 from forgery_rcnn.models.anatomy import MATCH, best_overlap, dissect, true_regions
@@ -58,12 +58,12 @@ def counted(before: int, signs: Sequence[str], limit: int) -> tuple[int, str]:
 def cause(model: MaskRCNN, items: Sequence[records.Record], config: RunConfig, count: int = LOOKED_AT) -> str:
     """The likely cause in words, by the oracle's ladder and what goes with it, on up to `count` of the images that a
     stage is scored on; the model in eval mode."""
-    inference = config.inference
+    inference, shown = config.inference, masks.shown_to(config.model, config.data)
     climbed, recall, best = [], [], []
     for record in splits.balanced(items, count):
         view = seen(record, config.data)
         anatomy = dissect(model, view.pixels, inference.mask_threshold)
-        truth = true_regions(view.targets, anatomy)
+        truth = true_regions(view.targets(shown), anatomy)
         climbed.append(oracle.climb(model, anatomy, truth, view.true, inference))
         recall += (best_overlap(truth.fitted, anatomy.proposals.boxes) >= MATCH).tolist()
         near = anatomy.proposals.scores[best_overlap(anatomy.proposals.boxes, truth.fitted) >= MATCH]

@@ -70,7 +70,7 @@ class Watch:
         if other is not None:
             other = images.resized(other, size) if other.shape == view.pixels.shape else None
         pixels = images.resized(view.pixels, size)
-        return pixels, cues.places(record.key, view.targets, pixels, other)
+        return pixels, cues.places(record.key, view.loaded.masks, pixels, other)
 
     def boxes(self, model: Segmenter) -> dict[str, Any]:
         """The line of boxes.jsonl, but for stage, epoch and step; {} without a forged image, or for another model.

@@ -13,7 +13,6 @@ from torchvision.ops import roi_align
 
 from forgery_rcnn import separability
 from forgery_rcnn.data import masks
-from forgery_rcnn.instances import boxes_of
 from forgery_rcnn.models.anatomy import Anatomy, box_branch
 from forgery_rcnn.models.contrast import controls
 from forgery_rcnn.models.mask_rcnn import LEVELS, MaskRCNN, scale_of
@@ -66,7 +65,7 @@ def places(key: str, truth: np.ndarray, pixels: np.ndarray, twin: np.ndarray | N
 
 def region_boxes(truth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(N, H, W) bool -> (R, 4) float32 boxes of the components, in the frame of the image resized to `size`."""
-    return (boxes_of(masks.components(truth)) / scale_of(truth.shape[1:], size)).astype(np.float32).reshape(-1, 4)
+    return (masks.boxes(truth, "components") / scale_of(truth.shape[1:], size)).astype(np.float32).reshape(-1, 4)
 
 
 def changed(pixels: np.ndarray, twin: np.ndarray, boxes: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional as v2
 
 from forgery_rcnn.data import distort
 from forgery_rcnn.data.augment import PAINT, augment, paint_boxes
+from forgery_rcnn.instances import boxes_of
 
 NAMES = st.lists(st.sampled_from(["flip", "rot90"]), unique=True)
 ALL = ("flip", "rot90", "colour", "elastic", "stretch", "salt_pepper", "noise", "jpeg", "objects")
@@ -119,7 +120,7 @@ def test_boxes_are_painted_around_the_region_never_over_it() -> None:
     masks = np.zeros((2, 20, 30), bool)
     masks[0, 5:9, 10:14] = masks[1, 15:18, 2:4] = True
     pixels = np.zeros((20, 30, 3), np.uint8)
-    painted = (paint_boxes(pixels, masks) == PAINT).all(axis=2)
+    painted = (paint_boxes(pixels, boxes_of(masks)) == PAINT).all(axis=2)
     expected = np.zeros((20, 30), bool)
     expected[4:10, 9:15] = expected[14:19, 1:5] = True
     expected[5:9, 10:14] = expected[15:18, 2:4] = False
@@ -130,7 +131,7 @@ def test_boxes_are_painted_around_the_region_never_over_it() -> None:
 def test_box_at_the_edge_is_painted_as_far_as_there_is_an_image() -> None:
     masks = np.zeros((1, 6, 8), bool)
     masks[0, :3, :4] = True
-    painted = (paint_boxes(np.zeros((6, 8, 3), np.uint8), masks) == PAINT).all(axis=2)
+    painted = (paint_boxes(np.zeros((6, 8, 3), np.uint8), boxes_of(masks)) == PAINT).all(axis=2)
     assert painted.sum() == 5 + 3 and painted[3, :5].all() and painted[:4, 4].all()
 
 
@@ -138,7 +139,7 @@ def test_box_at_the_edge_is_painted_as_far_as_there_is_an_image() -> None:
 def test_thicker_lines_on_large_images_stay_outside_too(side: int) -> None:
     masks = np.zeros((1, side, side), bool)
     masks[0, 100:140, 90:160] = True
-    painted = (paint_boxes(np.zeros((side, side, 3), np.uint8), masks) == PAINT).all(axis=2)
+    painted = (paint_boxes(np.zeros((side, side, 3), np.uint8), boxes_of(masks)) == PAINT).all(axis=2)
     assert not (painted & masks[0]).any()
     assert painted[99, 90:160].all() and painted[140, 90:160].all()  # and touch the region's box
     assert painted[100:140, 89].all() and painted[100:140, 160].all()
@@ -147,7 +148,7 @@ def test_thicker_lines_on_large_images_stay_outside_too(side: int) -> None:
 
 def test_nothing_is_painted_on_an_authentic_image() -> None:
     pixels = np.full((6, 8, 3), 7, np.uint8)
-    assert np.array_equal(paint_boxes(pixels, np.zeros((0, 6, 8), bool)), pixels)
+    assert np.array_equal(paint_boxes(pixels, np.zeros((0, 4), np.float32)), pixels)
 
 
 @pytest.mark.parametrize("count", [0, 2])

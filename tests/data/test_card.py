@@ -11,15 +11,18 @@ import pytest
 from PIL import Image
 
 from forgery_rcnn.config import DataConfig, ModelConfig
-from forgery_rcnn.data import card, dataset, records, splits
+from forgery_rcnn.data import card, dataset, masks, records, splits
 from forgery_rcnn.data.card import DataCard
+from forgery_rcnn.data.masks import Shown
+
+SHOWN = Shown(48, 2, "channels")
 
 
-def measured(root: Path, training: tuple[int, int] = (48, 2), **config: int) -> DataCard:
+def measured(root: Path, shown: Shown = SHOWN, **config: int) -> DataCard:
     found = records.scan(root)
-    facts = records.check(found, workers=0)
+    facts = records.check(found, 0, how=shown)
     split = splits.split(found, facts, DataConfig(**config))
-    return card.measure(root, found, facts, split, training, ["7.png: bad"], records.fingerprint(found))
+    return card.measure(root, found, facts, split, ["7.png: bad"], records.fingerprint(found))
 
 
 @pytest.fixture
@@ -74,23 +77,28 @@ def test_baselines_and_split_follow_the_records(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("long_side", "min_box", "lost"),
-    [(200, 1, 0), (200, 5, 0), (48, 3, 2), (24, 2, 2), (24, 3, 3), (16, 3, 3), (16, 30, 8)],
+    ("long_side", "min_box", "instances", "lost"),
+    [
+        *((200, 1, "channels", 0), (200, 5, "channels", 0), (48, 3, "channels", 2), (24, 2, "channels", 2)),
+        *((24, 3, "channels", 3), (16, 3, "channels", 3), (16, 30, "channels", 8), (24, 3, "components", 3)),
+    ],
 )
-def test_too_small_is_what_training_leaves_out(long_side: int, min_box: int, lost: int, root: Path) -> None:
-    """Sides well away from the limit: the card scales a box, training the mask itself."""
+def test_too_small_is_what_training_leaves_out(
+    long_side: int, min_box: int, instances: masks.Instances, lost: int, root: Path
+) -> None:
     model = ModelConfig()
     object.__setattr__(
         model, "image_size", long_side
     )  # smaller than a model may be, as regions of a small root must be
-    items = dataset.ForgeryDataset(records.scan(root), DataConfig(min_box=min_box), model)
-    given = sum(len(records.load(record).masks) for record in items.items)
+    config = DataConfig(min_box=min_box, instances=instances)
+    items = dataset.ForgeryDataset(records.scan(root), config, model)
+    given = sum(len(masks.boxes(records.load(record).masks, instances)) for record in items.items)
     kept = sum(len(items[index, 0][1]["boxes"]) for index in range(len(items)))
-    assert measured(root, (long_side, min_box)).lost_at_training_size == given - kept == lost
+    assert measured(root, masks.shown_to(model, config)).lost_at_training_size == given - kept == lost
 
 
 def test_printed_card(root: Path) -> None:
-    text = "\n".join(card.lines(measured(root, (48, 5))))
+    text = "\n".join(card.lines(measured(root, Shown(48, 5, "channels"))))
     assert "data card of tiny_root (fingerprint " in text
     assert "11: 5 forged, 5 authentic (4 of these also occur forged), 1 supplemental forged" in text
     assert "height 80..100, width 80..200 px" in text
@@ -101,7 +109,7 @@ def test_printed_card(root: Path) -> None:
 
 
 def test_lines_leave_out_what_there_is_not(root: Path) -> None:
-    found = measured(root, (200, 1))
+    found = measured(root, Shown(200, 1, "channels"))
     text = "\n".join(card.lines(replace(found, baseline_all_authentic_validation=None, notes={}, skipped=())))
     assert not any(word in text for word in ("vanish", "validation split", "read as", "skipped"))
 
@@ -130,5 +138,5 @@ def test_supplemental_figures_alone_are_left(root: Path) -> None:
     found = [record for record in records.scan(root) if record.part == "supplemental"]
     facts = records.check(found, workers=0)
     split = splits.split(found, facts, DataConfig())
-    measured_card = card.measure(root, found, facts, split, (48, 2), (), "0")
+    measured_card = card.measure(root, found, facts, split, (), "0")
     assert (measured_card.images, measured_card.baseline_all_authentic) == (1, 0)

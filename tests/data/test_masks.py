@@ -16,8 +16,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from scipy import ndimage
 
-from forgery_rcnn.data import masks
+from forgery_rcnn.data import images, masks
 from forgery_rcnn.errors import InputError
+from forgery_rcnn.instances import boxes_of
 
 SIZE = (9, 13)
 MASKS = np.zeros((2, *SIZE), np.uint8)
@@ -294,6 +295,48 @@ def test_components_are_those_of_scipy(stack: np.ndarray) -> None:
         labels, count = ndimage.label(channel, np.ones((3, 3)))
         expected += [(labels == number + 1).tobytes() for number in range(count)]
     assert sorted(part.tobytes() for part in parts) == sorted(expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    hnp.arrays(bool, st.tuples(st.integers(0, 3), st.integers(4, 24), st.integers(4, 24))),
+    st.sampled_from(["channels", "components"]),
+    st.integers(0, 30),
+    st.integers(1, 4),
+)
+def test_shown_is_every_instance_resized_and_large_enough(
+    stack: np.ndarray, instances: masks.Instances, long_side: int, min_box: int
+) -> None:
+    every = masks.components(stack) if instances == "components" else stack
+    assert np.array_equal(masks.boxes(stack, instances), boxes_of(every))
+    size = images.fitted_size(stack.shape[1:], long_side) if long_side else stack.shape[1:]
+    resized = [images.resized_mask(mask, size) for mask in every]
+    large = [mask for mask in resized if (boxes_of(mask[None])[0, 2:] - boxes_of(mask[None])[0, :2]).min() >= min_box]
+    kept, lost = masks.shown(stack, masks.Shown(long_side, min_box, instances), "x")
+    assert kept.dtype == bool and kept.shape == (len(large), *size) and lost == len(every) - len(large)
+    assert np.array_equal(kept, np.reshape(large, kept.shape))
+
+
+def test_thin_lines_that_leave_no_pixel_are_lost() -> None:
+    """Their boxes are large."""
+    lines = np.zeros((1, 200, 200), bool)
+    lines[0, np.arange(200), np.arange(200)] = True
+    assert masks.shown(lines, masks.Shown(50, 2, "channels"), "x")[1] == 1
+    assert masks.shown(lines, masks.Shown(0, 2, "channels"), "x")[1] == 0
+
+
+def test_specks_without_number_take_no_memory_and_are_refused_by_name(refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    specks = np.zeros((1, 400, 400), bool)
+    specks[0, ::4, ::4] = specks[0, 1::4, ::4] = specks[0, ::4, 1::4] = specks[0, 1::4, 1::4] = True
+    assert len(masks.boxes(specks, "components")) == 10_000
+    assert masks.shown(specks, masks.Shown(100, 2, "components"), "x")[1] == 10_000
+    monkeypatch.setattr(masks, "MOST", 10 * 400 * 400)
+    for call in (
+        lambda: masks.shown(specks, masks.Shown(0, 2, "components"), "case 7"),
+        lambda: masks.components(specks, name="case 7"),
+    ):
+        with refused("case 7: has", "regions apart", "--data.instances channels"):
+            call()
 
 
 def test_diagonal_neighbours_are_one_component() -> None:

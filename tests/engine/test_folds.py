@@ -43,7 +43,7 @@ def config(root: Path, *folds: int, **settings: object) -> RunConfig:
 def train(run: RunConfig, out: Path, resume: bool = False) -> tuple[int, str]:
     printed = io.StringIO()
     screen = Screen(printed)
-    data = collection.open_checked(run.data, screen.bar)
+    data = collection.open_checked(run.data, screen.bar, run.model)
     return experiment.train("folds", run, data, out, screen, resume), printed.getvalue()
 
 
@@ -128,7 +128,7 @@ def test_a_resumed_call_goes_on_with_the_fold_that_was_interrupted(
 
 def test_files_are_read_once_for_all_folds(shared_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, screen = config(shared_root, 2, 0), Screen(None)
-    data = collection.open_checked(run.data, screen.bar)
+    data = collection.open_checked(run.data, screen.bar, run.model)
     seen = []
 
     def no_training(self: Trainer, *arguments: object) -> Path:
