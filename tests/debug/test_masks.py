@@ -112,7 +112,8 @@ def test_a_grid_that_is_too_coarse_is_named(specimens: list[Specimen], report: M
         side: replace(found.at_input, value=value)
         for side, value in zip(found.target, (0.8, 0.85, 0.9, 0.92), strict=True)
     }
-    coarse = replace(limited, at_input=replace(found.at_input, value=0.9), target=costly)
+    own, at_input = replace(found.given, value=0.85), replace(found.at_input, value=0.9)
+    coarse = replace(limited, given=own, at_input=at_input, target=costly)
     assert "raise --model.image-size" in verdict(coarse), "which costs twice what that grid would bring"
     hopeless = replace(limited, target=dict.fromkeys(found.target, found.target[14]))
     assert "raise --model.image-size" in verdict(hopeless)
