@@ -200,8 +200,11 @@ def _predict(job: Job, files: list[Path], found: Ensemble, truth: Reader | None,
 
 def _let_go(partial: Path) -> None:
     """Take an unfinished file away, what was told of it, and its folder, unless another format's lies there too."""
-    for path in (partial, *(partial.parent / name for name in BESIDE)):
-        path.unlink(missing_ok=True)
+    partial.unlink(missing_ok=True)
+    beside = {partial.parent / name for name in BESIDE}
+    if partial.parent.is_dir() and set(partial.parent.iterdir()) <= beside:
+        for path in beside:
+            path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         partial.parent.rmdir()
 

@@ -98,17 +98,17 @@ def verdict(found: MaskReport) -> str:
 def _grid_too_coarse(found: MaskReport) -> str:
     """Which grid would do, or that the input, which costs more than that grid would bring, is too small for any."""
     finer = [side for side, target in found.target.items() if side > found.grid and target.value >= FINE]
-    least = found.target[found.grid].value + 1 - found.at_input.value
-    if finer and found.target[finer[0]].value >= least:
-        side = finer[0]
+    costs = 1 - found.at_input.value
+    side = next((side for side in finer if found.target[side].value - found.target[found.grid].value >= costs), None)
+    if side is not None:
         return (
             f"the grid is too coarse: a training target of {side} x {side} gives {found.target[side].value:.3f}, "
             f"--model.mask-pool {side // 2}"
         )
     most, target = list(found.target.items())[-1]
     return (
-        f"the model's input is too small for these regions: even a training target of {most} x {most} gives {target.value:.3f} (the "
-        f"truth at the input's size {found.at_input.value:.3f}): {LARGER[found.fit]}"
+        f"the model's input is too small for these regions: the truth at its size gives {found.at_input.value:.3f}, a training target "
+        f"of {most} x {most} {target.value:.3f}: {LARGER[found.fit]}"
     )
 
 

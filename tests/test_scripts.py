@@ -416,10 +416,13 @@ def test_what_an_earlier_run_left_does_no_harm(shared_root: Path, tmp_path: Path
     (out / "partial/prediction_result.zip").write_bytes(b"half")
     assert encode_submission.main([*flags, "--masks", str(shared_root / "train_masks")]) == 0
     assert (out / "report.csv").is_file() and (out / "partial/prediction_result.zip").is_file()
-    (out / "partial/report.csv").write_text("of a run that was stopped")
+    (out / "partial/report.csv").write_text("of the format's run that was stopped")
     assert encode_submission.main(flags) == 0
     assert not (out / "report.csv").exists() and not (out / "report.json").exists()
-    assert not (out / "partial/report.csv").exists()
+    assert (out / "partial/report.csv").exists()
+    (out / "partial/prediction_result.zip").unlink()
+    assert encode_submission.main(flags) == 0
+    assert not (out / "partial").exists()
 
 
 def test_a_bad_mask_costs_its_score_alone(

@@ -14,6 +14,7 @@ import scoring
 from forgery_rcnn.config import InferenceConfig, ModelConfig, RunConfig, Stage
 from forgery_rcnn.models import zoo
 from forgery_rcnn.recipes import RECIPES
+from tests.conftest import make_root
 
 TOY = '''
 """How unlike its surroundings each pixel is, through one convolution."""
@@ -77,3 +78,17 @@ def test_all_commands_work_with_it(
     drawn = {path.relative_to(run / "pictures").parts[0] for path in (run / "pictures").rglob("*.png")}
     assert drawn == {"curves.png", "predictions", "views", "views.png", "refinement", "refinement.png"}
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_pictures_are_of_what_the_last_stage_was_scored_on(
+    toy: None, shared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of other data, of the validation split."""
+    run, other = tmp_path / "run", make_root(tmp_path / "other", cases=6, seed=5)
+    where = ["--data.root", str(shared_root), "--data.folds", "2", "--data.single", "1"]
+    assert edarnn.main(["toy", *where, "--stages.0.subset", "single", "--out", str(run)]) == 0
+    capsys.readouterr()
+    assert edarnn.main(["pictures", "--weights", str(run), "--out", str(tmp_path / "own")]) == 0
+    assert "of 1 images" in capsys.readouterr().out
+    assert edarnn.main(["pictures", "--weights", str(run), "--root", str(other), "--out", str(tmp_path / "its")]) == 0
+    assert "of 4 images" in capsys.readouterr().out

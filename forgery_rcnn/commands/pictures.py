@@ -30,7 +30,7 @@ class Job:
     root: Path | None = None
     """Data root; default that of the run, else the built-in sample."""
     split: Literal["auto", "single", "few", "full", "validation", "all"] = "auto"
-    """Part of the data, split as in the training; auto: what its last stage was scored on."""
+    """Part of the data, split as in the training; auto: what its last stage was scored on, of other data the validation split."""
     images: int = 6
     """So many of them, half of them forged; forged ones first where there are too few others."""
     out: Path | None = None
@@ -73,12 +73,14 @@ def _draw(job: Job, member: Member, fitted: Collection[str], out: Path, screen: 
         screen.say(f"note: {root}, which the weights were trained on, is not here (--root): of the built-in sample")
         root = None
     data = collection.elsewhere(trained_on, root)
-    split = collection.open_checked(data, screen.bar).split
-    stages = member.meta.get("config", {}).get("stages") or [{"subset": "full"}]
-    part = split.scored_on(stages[-1]["subset"]) if job.split == "auto" else job.split
+    files = collection.open_checked(data, screen.bar)
+    split, stages = files.split, member.meta.get("config", {}).get("stages")
+    subset = stages[-1]["subset"] if stages and member.meta.get("data") == files.fingerprint else "full"
+    part = split.scored_on(subset) if job.split == "auto" else job.split
     chosen = splits.balanced(split.named(part), job.images)
     if not chosen:
         raise InputError(f"split {part} holds no image; choose another, e.g. --split full")
+    screen.say(f"images: split {part} of {root or 'the built-in sample'}")
     shown = [
         pictures.Shown(draw.file_name(i, record.case_id).removesuffix(".png"), evaluate.seen(record, data))
         for i, record in enumerate(chosen, start=1)

@@ -31,7 +31,7 @@ Batch = tuple[list[torch.Tensor], list[Target], list[str]]
 def target_of(truth: np.ndarray, min_box: int) -> Target:
     """(N, h, w) bool -> boxes (M, 4) float32 x0 y0 x1 y1 exclusive, labels (M,) int64 all 1, masks (M, h, w) uint8.
 
-    M <= N: an instance whose box has a side below `min_box` pixels is left out.
+    M <= N: an instance of which augmentation leaves a box with a side below `min_box` pixels is left out.
     """
     boxes = boxes_of(truth)
     keep = np.flatnonzero((boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= min_box)
@@ -96,7 +96,7 @@ class ForgeryDataset(Dataset[Item]):
             return self._cache[index]
         loaded = records.load(self.items[index])
         how = masks.shown_to(self.model, self.config)
-        small, _ = masks.shown(loaded.masks, how, self.items[index].mask)
+        small = masks.shown(loaded.masks, how, self.items[index].mask)
         pixels = loaded.pixels
         if self.config.cue == "painted_boxes":
             pixels = paint_boxes(pixels, masks.boxes(loaded.masks, self.config.instances))

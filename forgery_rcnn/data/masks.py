@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import Literal
@@ -21,7 +21,7 @@ from forgery_rcnn.data.drawn import Drawn
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import boxes_of
 
-MOST = 4_000_000_000  # bytes, at one a pixel, that the instances of one image may take
+MOST = 2_000_000_000  # bytes, at one a pixel, that the components of one image may take
 LIGHT = 192  # a mask image's white is at least this in every channel, its black at most 255 less this
 ENDINGS = ("", "_mask", "_gt")  # of a mask's name after its image's stem; "" fits every name
 SUFFIXES = (".npy", *images.EXTENSIONS)
@@ -195,36 +195,36 @@ def shown_to(model: ModelConfig, config: DataConfig) -> Shown:
     return Shown(model.scaled_to, config.min_box, config.instances)
 
 
-def shown(masks: np.ndarray, how: Shown, name: object) -> tuple[np.ndarray, int]:
-    """(N, H, W) bool -> (M, h, w) bool, the instances at the model's size, and how many more are too small or too thin to be left there.
+def shown(masks: np.ndarray, how: Shown, name: object) -> np.ndarray:
+    """(N, H, W) bool -> (M, h, w) bool, the instances at the model's size, without those that are too small or too thin to be left there.
 
-    name: whose the masks are. Raises InputError for more than memory should hold.
+    name: whose the masks are. Raises InputError for more components than MOST.
     """
-    original = (masks.shape[1], masks.shape[2])
-    size, least = how.size(original), how.least(original)
-    kept, count = [], 0
-    for labels, sides in _labelled(masks, how.instances):
-        count += len(sides)
-        for number in 1 + np.flatnonzero(sides >= least):
-            plane = images.resized_mask(labels == number, size)
-            if _shortest(plane) >= how.min_box:
-                kept.append(plane)
-                _require_room(len(kept), size, name)
-    return (np.stack(kept) if kept else np.zeros((0, *size), bool)), count - len(kept)
+    found = _numbered(masks, how, name)
+    out = np.zeros((sum(len(numbers) for _, numbers, _ in found), *how.size(masks.shape[1:])), bool)
+    kept = 0
+    for plane in _planes(found, how, out.shape[1:]):
+        out[kept] = plane
+        kept += 1
+    return out[:kept]
 
 
-def components(masks: np.ndarray, least: float = 1, name: object = "mask") -> np.ndarray:
-    """(N, H, W) bool -> (M, H, W) bool: every 8-connected component of every channel on its own.
+def counted(masks: np.ndarray, how: Shown, name: object) -> tuple[int, int]:
+    """(N, H, W) bool -> how many instances are `shown`, and how many are not. Raises InputError as `shown` does."""
+    found = _numbered(masks, how, name)
+    kept = sum(1 for _ in _planes(found, how, how.size(masks.shape[1:])))
+    return kept, sum(count for *_, count in found) - kept
 
-    least: px, the shortest side of the box of one that counts; name: whose the masks are. Raises InputError for more than memory
-    should hold.
-    """
-    found = [(labels, 1 + np.flatnonzero(sides >= least)) for labels, sides in _labelled(masks, "components")]
-    count = sum(len(numbers) for _, numbers in found)
+
+def components(masks: np.ndarray, how: Shown, name: object) -> np.ndarray:
+    """(N, H, W) bool -> (M, H, W) bool: every 8-connected component of every channel on its own, without those whose boxes are
+    too small for the model's size. name: whose the masks are. Raises InputError for more of them than MOST."""
+    found = _numbered(masks, replace(how, instances="components"), name)
+    count = sum(len(numbers) for _, numbers, _ in found)
     _require_room(count, masks.shape[1:], name)
     out = np.zeros((count, *masks.shape[1:]), bool)
     planes = iter(out)
-    for labels, numbers in found:
+    for labels, numbers, _ in found:
         for number in numbers:
             np.equal(labels, number, out=next(planes))
     return out
@@ -240,14 +240,31 @@ def boxes(masks: np.ndarray, instances: Instances) -> np.ndarray:
     return found
 
 
-def _labelled(masks: np.ndarray, instances: Instances) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """-> of each channel (H, W), the numbers of its instances from 1 on, and (K,) px, the shortest side of each one's box."""
+Numbered = tuple[np.ndarray, np.ndarray, int]
+"""Of a channel: (H, W), the numbers of its instances from 1 on; (K,), of those that may be left at the model's size; how many there are."""
+
+
+def _numbered(masks: np.ndarray, how: Shown, name: object) -> list[Numbered]:
+    size, out = (masks.shape[1], masks.shape[2]), []
     for mask in masks:
-        if instances == "components":
+        if how.instances == "components":
             _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-            yield labels, stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].min(axis=1)
+            sides = stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].min(axis=1)
         else:
-            yield mask, np.array([_shortest(mask)])
+            labels, sides = mask, np.array([_shortest(mask)])
+        out.append((labels, 1 + np.flatnonzero(sides >= how.least(size)), len(sides)))
+    if how.instances == "components":
+        _require_room(sum(len(numbers) for _, numbers, _ in out), how.size(size), name)
+    return out
+
+
+def _planes(found: list[Numbered], how: Shown, size: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """-> (h, w) bool, one after the other, the instances that are left."""
+    for labels, numbers, _ in found:
+        for number in numbers:
+            plane = images.resized_mask(labels == number, (size[0], size[1]))
+            if _shortest(plane) >= how.min_box:
+                yield plane
 
 
 def _shortest(mask: np.ndarray) -> int:
@@ -259,6 +276,6 @@ def _shortest(mask: np.ndarray) -> int:
 def _require_room(count: int, size: tuple[int, ...], name: object) -> None:
     if count * size[0] * size[1] > MOST:
         raise InputError(
-            f"{name}: has {count:,} regions apart or more, too many for a mask of {size[0]} x {size[1]} each; take the specks out, "
-            "or use --data.instances channels"
+            f"{name}: has {count:,} regions apart, too many for a mask of {size[0]} x {size[1]} px each; take the specks out, or train "
+            "with --data.instances channels"
         )

@@ -68,6 +68,8 @@ class Facts:
     kept: int = 0
     lost: int = 0
     """Instances that training is shown, and that are too small, or too thin, for the model's size; 0 and 0 where none is known."""
+    crowded: str = ""
+    """Why training cannot be shown its instances: they are too many. No fault of the file."""
     content: Content | None = None
     """What the image shows, to find near-duplicates; None when it could not be read."""
 
@@ -76,9 +78,13 @@ def inspect(record: Record, how: masks.Shown | None = None) -> Facts:
     """Read everything of one record and report; never raises for a bad file. how: training is shown the truth, if it is."""
     try:
         loaded = load(record)
-        given, lost = masks.shown(loaded.masks, how, record.mask) if how is not None else ((), 0)
     except InputError as error:
         return Facts(problem=str(error))
+    kept, lost, crowded = 0, 0, ""
+    try:
+        kept, lost = masks.counted(loaded.masks, how, record.mask) if how is not None else (0, 0)
+    except InputError as error:
+        crowded = str(error)
     return Facts(
         problem="",
         size=loaded.pixels.shape[:2],
@@ -86,8 +92,9 @@ def inspect(record: Record, how: masks.Shown | None = None) -> Facts:
         notes=loaded.notes,
         areas=tuple(int(mask.sum()) for mask in loaded.masks),
         forged_pixels=int(loaded.masks.any(axis=0).sum()),
-        kept=len(given),
+        kept=kept,
         lost=lost,
+        crowded=crowded,
         content=content.of(loaded.pixels),
     )
 

@@ -34,11 +34,10 @@ class View:
     true: Instances | None
 
     def targets(self, how: masks.Shown) -> np.ndarray:
-        """-> (N, H, W) bool, the regions that the model is trained for. Raises InputError for too many."""
+        """-> (N, H, W) bool, the regions that the model is trained for, thin ones too that are not `shown` to it. Raises InputError
+        for too many."""
         truth = self.loaded.masks
-        if how.instances == "channels":
-            return truth
-        return masks.components(truth, how.least(self.loaded.pixels.shape[:2]), self.record.mask)
+        return truth if how.instances == "channels" else masks.components(truth, how, self.record.mask)
 
 
 def seen(record: records.Record, data: DataConfig) -> View:

@@ -52,7 +52,7 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
     if run.fold_runs:
         _require_free_split(run, data)
     with distributed.joined(run.device) as world, listening() as stop:
-        gone = _too_small(data, run, screen)
+        gone = _unfit(data, run, screen)
         if not run.fold_runs:  # each fold has a split of its own
             data = replace(data, split=_without(data.split, gone))
         trains = _Call(data, world, screen, stop, resume)
@@ -72,17 +72,21 @@ def train(name: str, run: RunConfig, data: Collection, out: Path, screen: Screen
     return 0
 
 
-def _too_small(data: Collection, run: RunConfig, screen: Screen) -> set[str]:
-    """Keys of forged images none of whose instances is left at the model's size: they would train as authentic."""
+def _unfit(data: Collection, run: RunConfig, screen: Screen) -> set[str]:
+    """Keys of forged images none of whose instances is left at the model's size, which would train as authentic, and of those that
+    have too many."""
     facts, shown = data.facts, masks.shown_to(run.model, run.data)
     if data.shown != shown:  # checked for another model, or for none
         with screen.bar("checking masks", len(data.records)) as advance:
             facts = records.check(data.records, os.cpu_count() or 1, advance, shown)
-        records.sound(data.records, facts, skip_bad=False)
-    gone = {record.key for record, fact in zip(data.records, facts, strict=True) if fact.lost and not fact.kept}
+    each = list(zip(data.records, facts, strict=True))
+    gone = {record.key for record, fact in each if fact.lost and not fact.kept}
     if gone:
         screen.say(f"not trained on, too small at the model's input size: {len(gone)} forged images, e.g. {min(gone)}")
-    return gone
+    crowded = {record.key: fact.crowded for record, fact in each if fact.crowded}
+    for reason in crowded.values():
+        screen.say(f"not trained on: {reason}")
+    return gone | crowded.keys()
 
 
 def _without(old: Split, gone: Container[str]) -> Split:

@@ -285,10 +285,13 @@ def test_many_masks_are_looked_at_at_once(tmp_path: Path) -> None:
     assert masks.black([]) == set()
 
 
+EVERY = masks.Shown(0, 1, "components")
+
+
 @settings(max_examples=40, deadline=None)
 @given(hnp.arrays(bool, st.tuples(st.integers(0, 3), st.integers(1, 8), st.integers(1, 8))))
 def test_components_are_those_of_scipy(stack: np.ndarray) -> None:
-    parts = masks.components(stack)
+    parts = masks.components(stack, EVERY, "x")
     assert parts.dtype == bool and parts.shape[1:] == stack.shape[1:]
     expected = []
     for channel in stack:
@@ -307,13 +310,15 @@ def test_components_are_those_of_scipy(stack: np.ndarray) -> None:
 def test_shown_is_every_instance_resized_and_large_enough(
     stack: np.ndarray, instances: masks.Instances, long_side: int, min_box: int
 ) -> None:
-    every = masks.components(stack) if instances == "components" else stack
+    every = masks.components(stack, EVERY, "x") if instances == "components" else stack
     assert np.array_equal(masks.boxes(stack, instances), boxes_of(every))
     size = images.fitted_size(stack.shape[1:], long_side) if long_side else stack.shape[1:]
     resized = [images.resized_mask(mask, size) for mask in every]
     large = [mask for mask in resized if (boxes_of(mask[None])[0, 2:] - boxes_of(mask[None])[0, :2]).min() >= min_box]
-    kept, lost = masks.shown(stack, masks.Shown(long_side, min_box, instances), "x")
-    assert kept.dtype == bool and kept.shape == (len(large), *size) and lost == len(every) - len(large)
+    how = masks.Shown(long_side, min_box, instances)
+    kept = masks.shown(stack, how, "x")
+    assert kept.dtype == bool and kept.shape == (len(large), *size)
+    assert masks.counted(stack, how, "x") == (len(large), len(every) - len(large))
     assert np.array_equal(kept, np.reshape(large, kept.shape))
 
 
@@ -321,24 +326,25 @@ def test_thin_lines_that_leave_no_pixel_are_lost() -> None:
     """Their boxes are large."""
     lines = np.zeros((1, 200, 200), bool)
     lines[0, np.arange(200), np.arange(200)] = True
-    assert masks.shown(lines, masks.Shown(50, 2, "channels"), "x")[1] == 1
-    assert masks.shown(lines, masks.Shown(0, 2, "channels"), "x")[1] == 0
+    assert masks.counted(lines, masks.Shown(50, 2, "channels"), "x") == (0, 1)
+    assert masks.counted(lines, masks.Shown(0, 2, "channels"), "x") == (1, 0)
 
 
 def test_specks_without_number_take_no_memory_and_are_refused_by_name(refused, monkeypatch: pytest.MonkeyPatch) -> None:
     specks = np.zeros((1, 400, 400), bool)
     specks[0, ::4, ::4] = specks[0, 1::4, ::4] = specks[0, ::4, 1::4] = specks[0, 1::4, 1::4] = True
     assert len(masks.boxes(specks, "components")) == 10_000
-    assert masks.shown(specks, masks.Shown(100, 2, "components"), "x")[1] == 10_000
+    assert masks.counted(specks, masks.Shown(100, 3, "components"), "x") == (0, 10_000)
     monkeypatch.setattr(masks, "MOST", 10 * 400 * 400)
     for call in (
         lambda: masks.shown(specks, masks.Shown(0, 2, "components"), "case 7"),
-        lambda: masks.components(specks, name="case 7"),
+        lambda: masks.counted(specks, masks.Shown(0, 2, "components"), "case 7"),
+        lambda: masks.components(specks, EVERY, "case 7"),
     ):
         with refused("case 7: has", "regions apart", "--data.instances channels"):
             call()
 
 
 def test_diagonal_neighbours_are_one_component() -> None:
-    assert len(masks.components(np.eye(4, dtype=bool)[None])) == 1
-    assert len(masks.components(np.array([[[1, 0, 1]], [[0, 1, 0]]], bool))) == 3
+    assert len(masks.components(np.eye(4, dtype=bool)[None], EVERY, "x")) == 1
+    assert len(masks.components(np.array([[[1, 0, 1]], [[0, 1, 0]]], bool), EVERY, "x")) == 3

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from forgery_rcnn.config import Arm, DataConfig, DenseConfig, ModelConfig, RunConfig, Stage
-from forgery_rcnn.data import collection
+from forgery_rcnn.data import collection, masks
 from forgery_rcnn.engine import experiment
 from forgery_rcnn.engine.loop import Trainer
 from forgery_rcnn.engine.runlog import Screen
@@ -140,6 +140,24 @@ def test_files_are_read_once_for_all_folds(shared_root: Path, tmp_path: Path, mo
     assert experiment.train("folds", run, data, tmp_path, screen, False) == 130
     assert [name for name, _ in seen] == ["fold-2"]
     assert seen[0][1] != [record.key for record in data.split.validation]  # which is fold 0
+
+
+def test_an_image_of_too_many_regions_is_left_out_by_name_and_moves_no_other(
+    tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no bad file: whoever reads the root without a model has the same split."""
+    specks = np.zeros((1, 96, 96), np.uint8)
+    specks[0, ::6, ::6] = specks[0, 1::6, ::6] = specks[0, ::6, 1::6] = specks[0, 1::6, 1::6] = 1
+    np.save(tiny_root / "train_masks/1.npy", specks)
+    monkeypatch.setattr(masks, "MOST", 200 * 96 * 96)
+    one = replace(STAGE, name="few", subset="few", epochs=1)
+    data = DataConfig(tiny_root, folds=2, few=5, single="2", instances="components", skip_bad=True)
+    run = replace(config(tiny_root), data=data, stages=(one,))
+    known, plain = (collection.open_checked(data, Screen(None).bar, model) for model in (run.model, None))
+    assert known.fingerprint == plain.fingerprint and known.split.keys() == plain.split.keys() and not known.problems
+    status, printed = train(run, tmp_path / "out")
+    assert status == 0 and printed.count("not trained on: ") == 1
+    assert "1.npy: has 256 regions apart" in printed and "--data.instances channels" in printed
 
 
 def test_a_fold_that_cannot_be_is_told_before_any_is_trained(
