@@ -66,8 +66,8 @@ def check_target(target: Target, size: tuple[int, int], name: str) -> None:
 
 
 class ForgeryDataset(Dataset[Item]):
-    """Item (index, seed) -> image (3, h, w) uint8 at the model's size, Target, record key. The seed fixes the augmentation. An instance
-    that is too small before it is no target after it either.
+    """Item (index, seed) -> image (3, h, w) uint8 at the model's size, Target, record key. The seed fixes the augmentation. An
+    instance below config.min_box before it is no target after it either.
 
     With model.fit native, an image is a square of model.image_size out of the unscaled one, at a place that the seed fixes
     too; a side that is shorter is taken whole. A share config.crops_on_forged of them holds a forged pixel where there is
