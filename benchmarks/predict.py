@@ -1,7 +1,7 @@
 """How much faster Mask R-CNN predicts than torchvision's own on the same weights, in one run on the same images.
 
 PYTHONPATH=. OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=2 python benchmarks/predict.py docs/results/predict.md
-(some 5 minutes; --quick: half; --weights NAME adds these; --gate NAME: weights that find something in the built-in sample)
+(some 5 minutes; --quick: half; --weights NAME adds these; --gate NAME: weights of which the answers alone are compared)
 
 *torchvision*: its MaskRCNN by its defaults (1,000 proposals, 100 detections, float32, every mask pasted into the whole image)
 on the same backbone, width and frozen batch norm. *torch*: `predict` under autocast, 300 proposals (pretrained_final 1,000), 10 detections.
@@ -255,7 +255,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--weights", nargs="*", default=[])
-    parser.add_argument("--gate", nargs="*", default=["runs/twelve"])
+    parser.add_argument("--gate", nargs="*", default=["pretrained_final"])
     job = parser.parse_args(argv)
     cv2.setNumThreads(torch.get_num_threads())
     tables: tuple[list[str], ...] = ([], [], [])

@@ -87,10 +87,10 @@ class Panels:
         """The host, or a file of its own for a planted one."""
         return len(self.files) + number if self.source(number) is not None else number % len(self.files)
 
-    def host(self, number: int) -> str:
-        """COLLECTION/FILE that a panel shows."""
-        path = self.files[(number if (origin := self.source(number)) is None else origin) % len(self.files)]
-        return f"{path.parent.name}/{path.name}"
+    def host(self, number: int) -> Path:
+        """The file that a panel shows, planted or not, in the folder of its collection."""
+        origin = self.source(number)
+        return self.files[(number if origin is None else origin) % len(self.files)]
 
     def pixels(self, number: int) -> np.ndarray:
         """(h, w, 3) uint8."""
@@ -208,7 +208,7 @@ def judged(panels: Panels, run: Run) -> Judged:
         c for ends, c in by_pair.items()
         if ends not in set(truth) and not {(panels.file(c.first), c.second), (panels.file(c.second), c.first)} & own
     ]  # fmt: skip
-    beside = [len({panels.host(n).split("/")[0] for n in (c.first, c.second)}) == 1 for c in vain]
+    beside = [panels.host(c.first).parent == panels.host(c.second).parent for c in vain]
     parted = tuple([c for c, one in zip(vain, beside, strict=True) if one is same] for same in (True, False))
     return Judged({ends: by_pair[ends] for ends in truth if ends in by_pair}, (parted[0], parted[1]), truth)
 
@@ -233,7 +233,9 @@ def lines(panels: Panels, runs: list[Run], rate: str) -> list[str]:
     sizes = [run.size for run in runs]
     slopes = [exponent(sizes, [getattr(run, name) for run in runs]) for name in ("seconds", "mebibytes")]
     last = judgements[-1]
-    apart = Counter(" and ".join(sorted(map(panels.host, (c.first, c.second)))) for c in last.vain[1])
+    apart = Counter(
+        " and ".join(sorted("/".join(panels.host(n).parts[-2:]) for n in (c.first, c.second))) for c in last.vain[1]
+    )
     told = ", ".join(f"{files} ({count})" for files, count in apart.most_common()) or "none"
     ways = list(WAYS)
     counts = {way: [0, 0] for way in ways}

@@ -10,7 +10,8 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as v2
 
-from forgery_rcnn.data import distort, objects
+from forgery_rcnn.config import DataConfig
+from forgery_rcnn.data import distort, masks, objects
 
 Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
 PAINT = (255, 0, 255)
@@ -110,6 +111,11 @@ def _coloured(image: tv_tensors.Image, brightness: float, contrast: float) -> tv
     table = np.clip(contrast * levels + (1 - contrast) * mean, 0, 255).astype(np.uint8)
     changed = cv2.LUT(planes.reshape(-1, planes.shape[2]), table).reshape(planes.shape)
     return tv_tensors.wrap(torch.from_numpy(changed), like=image)
+
+
+def cued(pixels: np.ndarray, truth: np.ndarray, config: DataConfig) -> np.ndarray:
+    """(H, W, 3) uint8, (N, H, W) bool -> the pixels as config.cue shows them to a model."""
+    return paint_boxes(pixels, masks.boxes(truth, config.instances)) if config.cue == "painted_boxes" else pixels
 
 
 def paint_boxes(pixels: np.ndarray, boxes: np.ndarray) -> np.ndarray:

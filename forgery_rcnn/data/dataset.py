@@ -17,7 +17,7 @@ from torchvision import tv_tensors
 
 from forgery_rcnn.config import DataConfig, ModelConfig
 from forgery_rcnn.data import distort, images, masks, records
-from forgery_rcnn.data.augment import augment, paint_boxes
+from forgery_rcnn.data.augment import augment, cued
 from forgery_rcnn.errors import InputError
 from forgery_rcnn.instances import boxes_of
 
@@ -98,9 +98,7 @@ class ForgeryDataset(Dataset[Item]):
         loaded = records.load(self.items[index])
         how = masks.shown_to(self.model, self.config)
         small = masks.shown(loaded.masks, how, self.items[index].mask)
-        pixels = loaded.pixels
-        if self.config.cue == "painted_boxes":
-            pixels = paint_boxes(pixels, masks.boxes(loaded.masks, self.config.instances))
+        pixels = cued(loaded.pixels, loaded.masks, self.config)
         pair = images.resized(pixels, images.model_size(loaded.pixels.shape[:2], self.model)), small
         self._cached_bytes += pair[0].nbytes + small.nbytes
         if self._cached_bytes <= self.config.cache_mb * 1_000_000:

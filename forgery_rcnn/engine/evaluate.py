@@ -10,7 +10,7 @@ import numpy as np
 
 from forgery_rcnn.config import DataConfig, InferenceConfig, from_dict
 from forgery_rcnn.data import collection, kinds, masks, records, splits
-from forgery_rcnn.data.augment import paint_boxes
+from forgery_rcnn.data.augment import cued
 from forgery_rcnn.engine import held_out
 from forgery_rcnn.engine.distributed import device_of
 from forgery_rcnn.engine.precision import autocast
@@ -43,9 +43,7 @@ class View:
 def seen(record: records.Record, data: DataConfig) -> View:
     """Read one record. Raises InputError for a bad file."""
     loaded = records.load(record)
-    pixels = loaded.pixels
-    if data.cue == "painted_boxes":
-        pixels = paint_boxes(pixels, masks.boxes(loaded.masks, data.instances))
+    pixels = cued(loaded.pixels, loaded.masks, data)
     true = None if record.label == "authentic" else Instances.from_masks(loaded.masks)
     return View(record, loaded, pixels, true)
 

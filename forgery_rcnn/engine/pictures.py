@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from forgery_rcnn.instances import Prediction, Truth
 from forgery_rcnn.models.segmenter import Segmenter
 from forgery_rcnn.report import image_row
 
-METHODS = ("none", "crf", "guided", "smoother")  # of Refine, but for the package that need not be there
+METHODS = tuple(
+    name for name in get_args(get_type_hints(Refine)["method"]) if name != "pydensecrf2"
+)  # which need not be there
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from forgery_rcnn.errors import FileProblems, InputError, Problem, printable
 
 Hosts = Callable[[str], tuple[str, ...]]
 Unmarked = Literal["authentic", "bad"]
-# Figures come in these too, and nothing here reads them.
 DRAWN = ".drawn"
 """Lies in a folder of pictures that a run drew of images: they are no figures to look at."""
+# Figures come in these too, and nothing here reads them.
 UNREAD = (".pdf", ".eps", ".svg", ".ai", ".psd", ".heic", ".avif", ".jp2", ".jfif", ".pptx", ".docx")
 
 
